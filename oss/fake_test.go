@@ -18,17 +18,21 @@ import (
 type fake struct {
 	*httptest.Server
 	requests atomic.Int64
+	release  chan struct{} // closed at the end of the test: handlers that hold a request wait for it
 }
 
 // serve starts a scripted server; n counts requests from 1.
 func serve(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, n int64)) *fake {
 	t.Helper()
-	f := &fake{}
+	f := &fake{release: make(chan struct{})}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-oss-request-id", "REQ")
 		handle(w, r, f.requests.Add(1))
 	}))
-	t.Cleanup(f.Close)
+	t.Cleanup(func() {
+		close(f.release)
+		f.Close()
+	})
 	return f
 }
 
