@@ -1,0 +1,166 @@
+package emulator
+
+import (
+	"hash/crc64"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// crcWriter computes a CRC-64.
+type crcWriter struct{ sum uint64 }
+
+func (w *crcWriter) Write(p []byte) (int, error) {
+	w.sum = crc64.Update(w.sum, crcTable, p)
+	return len(p), nil
+}
+
+// tee writes to both.
+type tee struct{ a, b io.Writer }
+
+func (t *tee) Write(p []byte) (int, error) {
+	if n, err := t.a.Write(p); err != nil {
+		return n, err
+	}
+	return t.b.Write(p)
+}
+
+// uploadsOf returns the uploads of a bucket by key, then id.
+func (st *store) uploadsOf(bucket string) []*upload {
+	st.mu.RLock()
+	var list []*upload
+	for _, u := range st.uploads {
+		if u.Bucket == bucket {
+			list = append(list, u)
+		}
+	}
+	st.mu.RUnlock()
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].Key != list[j].Key {
+			return list[i].Key < list[j].Key
+		}
+		return list[i].ID < list[j].ID
+	})
+	return list
+}
+
+func (c *call) listParts() error {
+	if _, err := c.s.store.bucket(c.bucket); err != nil {
+		return err
+	}
+	e, err := c.encoder()
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit("max-parts", 1000, 1000)
+	if err != nil {
+		return err
+	}
+	marker := 0
+	if text := c.param("part-number-marker"); text != "" {
+		if marker, err = strconv.Atoi(text); err != nil || marker < 0 {
+			return errArgument("part-number-marker", text, "The part number marker must be an integer.")
+		}
+	}
+	u, err := c.s.store.upload(c.bucket, c.key, c.param("uploadId"))
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	parts := u.allPartsLocked()
+	u.mu.Unlock()
+	parts = parts[sort.Search(len(parts), func(i int) bool { return parts[i].Number > marker }):]
+	truncated := len(parts) > limit
+	if truncated {
+		parts = parts[:limit]
+	}
+	x := newXML("ListPartsResult")
+	e.name(x)
+	x.text("Bucket", c.bucket)
+	x.text("Key", e.encode(c.key))
+	x.text("UploadId", u.ID)
+	x.text("StorageClass", u.Class)
+	x.number("PartNumberMarker", int64(marker))
+	if len(parts) > 0 {
+		x.number("NextPartNumberMarker", int64(parts[len(parts)-1].Number))
+	}
+	x.number("MaxParts", int64(limit))
+	x.truth("IsTruncated", truncated)
+	for _, p := range parts {
+		x.begin("Part")
+		x.number("PartNumber", int64(p.Number))
+		x.text("LastModified", isoTime(p.Modified))
+		x.text("ETag", `"`+p.ETag+`"`)
+		x.text("HashCrc64ecma", strconv.FormatUint(p.CRC, 10))
+		x.number("Size", p.Size)
+		x.close()
+	}
+	return c.xml(x.end())
+}
+
+func (c *call) listUploads() error {
+	if _, err := c.s.store.bucket(c.bucket); err != nil {
+		return err
+	}
+	e, err := c.encoder()
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit("max-uploads", 1000, 1000)
+	if err != nil {
+		return err
+	}
+	prefix, delimiter := c.param("prefix"), c.param("delimiter")
+	keyMarker, idMarker := c.param("key-marker"), c.param("upload-id-marker")
+	var shown []*upload
+	var prefixes []string
+	truncated, nextKey, nextID := false, "", ""
+	for _, u := range c.s.store.uploadsOf(c.bucket) {
+		if !strings.HasPrefix(u.Key, prefix) || u.Key < keyMarker || (u.Key == keyMarker && (idMarker == "" || u.ID <= idMarker)) {
+			continue
+		}
+		name, _, folded := strings.Cut(u.Key[len(prefix):], delimiter)
+		name = prefix + name + delimiter
+		folded = folded && delimiter != ""
+		if folded && ((len(prefixes) > 0 && prefixes[len(prefixes)-1] == name) || name == keyMarker) {
+			continue
+		}
+		if len(shown)+len(prefixes) == limit {
+			truncated = true
+			break
+		}
+		nextKey, nextID = u.Key, u.ID
+		if folded {
+			nextKey, nextID = name, ""
+			prefixes = append(prefixes, name)
+			continue
+		}
+		shown = append(shown, u)
+	}
+	x := newXML("ListMultipartUploadsResult")
+	e.name(x)
+	x.text("Bucket", c.bucket)
+	x.text("KeyMarker", e.encode(keyMarker))
+	x.text("UploadIdMarker", idMarker)
+	x.text("NextKeyMarker", e.encode(nextKey))
+	x.text("NextUploadIdMarker", nextID)
+	x.text("Delimiter", e.encode(delimiter))
+	x.text("Prefix", e.encode(prefix))
+	x.number("MaxUploads", int64(limit))
+	x.truth("IsTruncated", truncated)
+	for _, u := range shown {
+		x.begin("Upload")
+		x.text("Key", e.encode(u.Key))
+		x.text("UploadId", u.ID)
+		x.text("StorageClass", u.Class)
+		x.text("Initiated", isoTime(u.Initiated))
+		x.close()
+	}
+	for _, name := range prefixes {
+		x.begin("CommonPrefixes")
+		x.text("Prefix", e.encode(name))
+		x.close()
+	}
+	return c.xml(x.end())
+}
