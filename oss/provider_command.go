@@ -41,22 +41,22 @@ func (c command) Credentials(ctx context.Context) (Credentials, error) {
 		}
 		return Credentials{}, fmt.Errorf("credentials command: %w", err)
 	}
-	got, err := parseCommandOutput(out.Bytes())
+	got, err := parseCommandOutput(out.buf.Bytes())
 	if err != nil {
 		return Credentials{}, fmt.Errorf("credentials command: %w", err)
 	}
 	return got, nil
 }
 
-// capped is a buffer that refuses to grow without end.
-type capped struct{ bytes.Buffer }
+// capped is a buffer that refuses to grow without end. It does not embed bytes.Buffer, whose ReadFrom has no end.
+type capped struct{ buf bytes.Buffer }
 
 // Write implements io.Writer.
 func (c *capped) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > maxCommandOutput {
+	if c.buf.Len()+len(p) > maxCommandOutput {
 		return 0, errors.New("output too long")
 	}
-	return c.Buffer.Write(p)
+	return c.buf.Write(p)
 }
 
 // parseCommandOutput reads the JSON object of a credentials command. Names match without regard to case.

@@ -1,0 +1,208 @@
+package oss
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clearEnv hides the machine's own credentials from a test.
+func clearEnv(t *testing.T) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "OSS") || strings.HasPrefix(name, "ALIBABA_CLOUD_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDefaultCredentialsOrder(t *testing.T) {
+	clearEnv(t)
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(id string) {
+		t.Helper()
+		got, err := DefaultCredentials().Credentials(t.Context())
+		if id == "" {
+			if !errors.Is(err, ErrNoCredentials) {
+				t.Errorf("got %v, %v, want ErrNoCredentials", got, err)
+			}
+			return
+		}
+		if err != nil || got.ID != id {
+			t.Errorf("got %v, %v, want %s", got, err, id)
+		}
+	}
+	want("")
+	writeFile(t, filepath.Join(home, ".aliyun", "config.json"),
+		`{"current":"b","profiles":[{"name":"a","mode":"AK"},{"name":"b","mode":"StsToken","access_key_id":"cli","access_key_secret":"s","sts_token":"t"}]}`)
+	want("cli")
+	writeFile(t, filepath.Join(home, ".ossutilconfig"), "[Credentials]\nlanguage=EN\naccessKeyID=util\naccessKeySecret=s\n")
+	want("util")
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "cloud")
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "s")
+	want("cloud")
+	t.Setenv("OSS_ACCESS_KEY_ID", "env")
+	t.Setenv("OSS_ACCESS_KEY_SECRET", "s")
+	want("env")
+}
+
+func TestEnvHalfSetEndsTheChain(t *testing.T) {
+	clearEnv(t)
+	t.Setenv("OSS_ACCESS_KEY_ID", "id")
+	_, err := Chain(Env{}, Static{ID: "other", Secret: "s"}).Credentials(t.Context())
+	if err == nil || errors.Is(err, ErrNoCredentials) || !strings.Contains(err.Error(), "OSS_ACCESS_KEY_SECRET") {
+		t.Errorf("got %v, want an error that names the missing variable", err)
+	}
+}
+
+func TestOSSUtilConfig(t *testing.T) {
+	const file = "[default]\naccess-key-id = d\naccess_key_secret = ds\n# note\n[profile p]\nmode=StsToken\naccessKeyId=p\naccessKeySecret=ps\nstsToken=pt\n" +
+		"[profile cmd]\ncredential-process=printf '{\"access_key_id\":\"c\",\"access_key_secret\":\"cs\"}'\n[profile none]\nregion=x\n[profile odd]\nmode=Anonymous\n" +
+		"[profile round]\nmode=RamRoleArn\nrole-arn=r\nsource_profile=round\n"
+	clearEnv(t)
+	path := filepath.Join(t.TempDir(), "config")
+	writeFile(t, path, file)
+	for name, want := range map[string]Credentials{
+		"":    {ID: "d", Secret: "ds"},
+		"p":   {ID: "p", Secret: "ps", Token: "pt"},
+		"cmd": {ID: "c", Secret: "cs"},
+	} {
+		got, err := OSSUtilConfig(path, name).Credentials(t.Context())
+		if err != nil || got != want {
+			t.Errorf("profile %q: got %v, %v, want %v", name, got, err, want)
+		}
+	}
+	for name, absent := range map[string]bool{"none": true, "missing": true, "odd": false, "round": false} {
+		_, err := OSSUtilConfig(path, name).Credentials(t.Context())
+		if err == nil || errors.Is(err, ErrNoCredentials) != absent {
+			t.Errorf("profile %q: got %v, want absent %v", name, err, absent)
+		}
+	}
+}
+
+func TestConfigFileIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	p := OSSUtilConfig(path, "")
+	if _, err := p.Credentials(t.Context()); !errors.Is(err, ErrNoCredentials) {
+		t.Errorf("got %v, want ErrNoCredentials", err)
+	}
+	for _, id := range []string{"one", "two"} {
+		writeFile(t, path, "[default]\naccessKeyID="+id+"\naccessKeySecret=s\n")
+		if got, err := p.Credentials(t.Context()); err != nil || got.ID != id {
+			t.Errorf("got %v, %v, want %s", got, err, id)
+		}
+	}
+}
+
+func TestAliyunConfigErrorsKeepSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	writeFile(t, path, `{"profiles":[{"name":"default","access_key_secret":"hidden"`)
+	_, err := AliyunConfig(path, "").Credentials(t.Context())
+	if err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRolesAreBuiltFromProfiles(t *testing.T) {
+	raw := []byte(`{"current":"x","profiles":[
+		{"name":"x","mode":"ChainableRamRoleArn","source_profile":"base","ram_role_arn":"arn","ram_session_name":"s","expired_seconds":1800},
+		{"name":"base","mode":"AK","access_key_id":"i","access_key_secret":"s"},
+		{"name":"ecs","mode":"EcsRamRole","ram_role_name":"role"},
+		{"name":"oidc","mode":"OIDC","oidc_provider_arn":"p","oidc_token_file":"f","ram_role_arn":"arn"},
+		{"name":"ext","mode":"External","process_command":"true"}]}`)
+	f := &fileProvider{file: "config.json", parse: parseAliyun}
+	for name, want := range map[string]string{"": "assume role arn", "ecs": "ECS RAM role", "oidc": "OIDC role"} {
+		p, err := f.build(raw, name, 0)
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		if c, ok := p.(*cloudProvider); !ok || c.name != want {
+			t.Errorf("%q: got %T %+v, want %s", name, p, p, want)
+		} else if _, err := c.build(); err != nil {
+			t.Errorf("%q: credentials-go refuses it: %v", name, err)
+		}
+	}
+	if p, err := f.build(raw, "ext", 0); err != nil || p != command("true") {
+		t.Errorf("got %v, %v, want the command", p, err)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name, line string
+		want       Credentials
+		err        string
+	}{
+		{"aliyun", `printf '{"mode":"StsToken","access_key_id":"i","access_key_secret":"s","sts_token":"t"}'`, Credentials{ID: "i", Secret: "s", Token: "t"}, ""},
+		{"sts", `printf '{"AccessKeyId":"i","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2030-01-02T03:04:05Z"}'`,
+			Credentials{ID: "i", Secret: "s", Token: "t", Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}, ""},
+		{"fails", `echo hidden; echo hidden >&2; exit 3`, Credentials{}, "exit status 3"},
+		{"no json", `echo hidden`, Credentials{}, "not a JSON object"},
+		{"no key", `echo '{"secret":"hidden"}'`, Credentials{}, "no access_key_id"},
+		{"bad time", `echo '{"AccessKeyId":"i","AccessKeySecret":"hidden","Expiration":"hidden"}'`, Credentials{}, "RFC 3339"},
+		{"endless", `yes hidden`, Credentials{}, "command"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Command(tt.line).Credentials(t.Context())
+			if tt.err == "" {
+				if err != nil || got != tt.want {
+					t.Errorf("got %v, %v", got, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("got %v, want %q and no secret", err, tt.err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Command("exec sleep 60").Credentials(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline", err)
+	}
+}
+
+func FuzzConfigFiles(f *testing.F) {
+	f.Add([]byte("[default]\naccessKeyID=a\naccessKeySecret=b\n[profile x]\nmode=RamRoleArn\n"), "x")
+	f.Add([]byte(`{"current":"x","profiles":[{"name":"x","mode":"External","process_command":"true"}]}`), "")
+	f.Add([]byte("\ufeff[]\n=\n[[]"), "default")
+	f.Fuzz(func(t *testing.T, raw []byte, name string) {
+		for _, parse := range []func([]byte, string) (profile, error){parseOSSUtil, parseAliyun} {
+			p := &fileProvider{file: "f", parse: parse}
+			if _, err := p.build(raw, name, 0); err != nil && strings.Contains(err.Error(), "%!") {
+				t.Fatalf("malformed message %q", err)
+			}
+		}
+	})
+}
+
+func FuzzCommandOutput(f *testing.F) {
+	f.Add([]byte(`{"AccessKeyId":"i","AccessKeySecret":"s","Expiration":"2030-01-02T03:04:05Z"}`))
+	f.Add([]byte(`[1]`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := parseCommandOutput(raw)
+		if err == nil && (c.ID == "" || c.Secret == "") {
+			t.Fatal("accepted without a key")
+		}
+	})
+}
