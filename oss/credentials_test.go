@@ -197,3 +197,12 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 	}
 }
+
+// rotating gives the same key at each question, always about to expire.
+type rotating struct{ key Credentials }
+
+func (r *rotating) Credentials(context.Context) (Credentials, error) {
+	c := r.key
+	c.Expires = time.Now().Add(time.Second)
+	return c, nil
+}

@@ -50,6 +50,8 @@ func TestAnswerErrorKinds(t *testing.T) {
 		{"500", 500, errorXML("InternalError", ""), ErrUnavailable, true, false},
 		{"502 of a proxy", 502, "<html>", ErrUnavailable, true, false},
 		{"404 of a web server", 404, "<html>", ErrWrongEndpoint, false, false},
+		{"403 of a proxy", 403, "<html>", ErrWrongEndpoint, false, false},
+		{"429 of a proxy", 429, "<html>", ErrThrottled, true, false},
 		{"redirect", 302, "", ErrWrongEndpoint, false, false},
 		{"not modified", 304, "", ErrPrecondition, false, false},
 	} {

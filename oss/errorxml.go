@@ -111,14 +111,14 @@ func kindOf(e *Error) error {
 		return k
 	}
 	switch s := e.Status; {
-	case s == http.StatusNotFound && e.RequestID != "":
-		return ErrNotFound
-	case s == http.StatusNotFound, s == http.StatusMethodNotAllowed && e.RequestID == "":
-		return ErrWrongEndpoint
 	case s == http.StatusNotModified, s == http.StatusPreconditionFailed:
 		return ErrPrecondition
 	case s >= 300 && s < 400:
 		return ErrWrongEndpoint
+	case s < 500 && e.RequestID == "" && s != http.StatusRequestTimeout && s != http.StatusTooManyRequests:
+		return ErrWrongEndpoint // a web server or a proxy, not OSS
+	case s == http.StatusNotFound:
+		return ErrNotFound
 	case s == http.StatusUnauthorized:
 		return ErrCredentials
 	case s == http.StatusForbidden:
