@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/xml"
-	"io"
 	"net/http"
 	"sort"
 	"strings"
@@ -42,20 +41,18 @@ func (c *call) putBucket() error {
 		}
 		conf.ACL = acl
 	}
-	if c.r.ContentLength != 0 {
-		var in struct {
-			XMLName      xml.Name `xml:"CreateBucketConfiguration"`
-			StorageClass string   `xml:"StorageClass"`
-		}
-		if err := c.document(&in); err != nil && !c.emptyBody() {
-			return err
-		}
-		if in.StorageClass != "" {
-			conf.Class = in.StorageClass
-		}
-		if !storageClasses[conf.Class] {
-			return errArgument("StorageClass", conf.Class, "no such storage class exists")
-		}
+	var in struct {
+		XMLName      xml.Name `xml:"CreateBucketConfiguration"`
+		StorageClass string   `xml:"StorageClass"`
+	}
+	if _, err := c.optionalDocument(&in); err != nil {
+		return err
+	}
+	if in.StorageClass != "" {
+		conf.Class = in.StorageClass
+	}
+	if !storageClasses[conf.Class] {
+		return errArgument("StorageClass", conf.Class, "no such storage class exists")
 	}
 	b, created, err := c.s.store.createBucket(c.bucket, conf)
 	if err != nil {
@@ -68,12 +65,6 @@ func (c *call) putBucket() error {
 	}
 	c.set("Location", "/"+c.bucket)
 	return c.done(http.StatusOK)
-}
-
-// emptyBody says whether a chunked request turned out to have no body.
-func (c *call) emptyBody() bool {
-	n, _ := io.Copy(io.Discard, c.body)
-	return c.r.ContentLength < 0 && n == 0
 }
 
 func (c *call) deleteBucket() error {

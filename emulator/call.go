@@ -29,8 +29,12 @@ type call struct {
 	kms         bool // a KMS request: it authenticates and fails in its own way
 }
 
-// set sets a response header under exactly this name: OSS writes its own in lower case.
+// set sets a response header. OSS writes its own names in lower case; those net/http looks at must be
+// canonical.
 func (c *call) set(name, value string) {
+	if !strings.HasPrefix(name, "x-oss-") && name != "ETag" {
+		name = http.CanonicalHeaderKey(name)
+	}
 	c.w.Header()[name] = []string{value}
 }
 
@@ -158,21 +162,33 @@ func (c *call) contentMD5() ([]byte, error) {
 // maxDocument bounds XML request bodies: 10,000 parts or 1,000 long names fit several times.
 const maxDocument = 8 << 20
 
-// document decodes an XML request body.
+// document decodes an XML request body, which must be there.
 func (c *call) document(into any) error {
-	got, err := c.receive(maxDocument)
-	if err != nil {
-		return err
-	}
-	defer got.drop()
-	var text strings.Builder
-	if err := got.body.copyTo(&text, 0, got.size); err != nil {
-		return err
-	}
-	if err := xml.Unmarshal([]byte(text.String()), into); err != nil {
+	empty, err := c.optionalDocument(into)
+	if err == nil && empty {
 		return errMalformedXML()
 	}
-	return nil
+	return err
+}
+
+// optionalDocument decodes an XML request body and says whether there was none.
+func (c *call) optionalDocument(into any) (empty bool, err error) {
+	got, err := c.receive(maxDocument)
+	if err != nil {
+		return false, err
+	}
+	defer got.drop()
+	if got.size == 0 {
+		return true, nil
+	}
+	var text strings.Builder
+	if err := got.body.copyTo(&text, 0, got.size); err != nil {
+		return false, err
+	}
+	if err := xml.Unmarshal([]byte(text.String()), into); err != nil {
+		return false, errMalformedXML()
+	}
+	return false, nil
 }
 
 // xmlDoc writes a document element by element.

@@ -111,3 +111,10 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// crcOf is the CRC-64 that OSS names.
+func crcOf(data []byte) uint64 {
+	w := &crcWriter{}
+	_, _ = w.Write(data)
+	return w.sum
+}

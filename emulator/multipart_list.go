@@ -45,6 +45,12 @@ func (st *store) uploadsOf(bucket string) []*upload {
 	return list
 }
 
+// cseListed are the envelope fields that a listing of parts names, and their elements.
+var cseListed = [][2]string{
+	{"key", "ClientEncryptionKey"}, {"start", "ClientEncryptionStart"}, {"cek-alg", "ClientEncryptionCekAlg"},
+	{"wrap-alg", "ClientEncryptionWrapAlg"}, {"data-size", "ClientEncryptionDataSize"}, {"part-size", "ClientEncryptionPartSize"},
+}
+
 func (c *call) listParts() error {
 	if _, err := c.s.store.bucket(c.bucket); err != nil {
 		return err
@@ -87,6 +93,11 @@ func (c *call) listParts() error {
 	}
 	x.number("MaxParts", int64(limit))
 	x.truth("IsTruncated", truncated)
+	for _, f := range cseListed {
+		if value := u.Headers[csePrefix+f[0]]; value != "" {
+			x.text(f[1], value)
+		}
+	}
 	for _, p := range parts {
 		x.begin("Part")
 		x.number("PartNumber", int64(p.Number))

@@ -36,7 +36,7 @@ func (c *call) found() (*version, error) {
 }
 
 // resolved returns the version a request names and the one whose content it has: for a symlink, its
-// target's. Both are released by the caller's call of free.
+// target's. The caller releases both by calling free.
 func (c *call) resolved() (own, content *version, free func(), err error) {
 	own, err = c.found()
 	if err != nil {
@@ -45,27 +45,35 @@ func (c *call) resolved() (own, content *version, free func(), err error) {
 	if own.Type != typeSymlink {
 		return own, own, own.release, nil
 	}
-	defer func() {
-		if err != nil {
-			own.release()
-		}
-	}()
-	b, err := c.s.store.bucket(c.bucket)
+	content, err = c.targetOf(own)
 	if err != nil {
+		own.release()
 		return nil, nil, nil, err
 	}
-	content = b.latest(own.Target)
-	if content == nil || content.Marker {
-		if content != nil {
-			content.release()
-		}
-		return nil, nil, nil, refuse(http.StatusNotFound, "SymlinkTargetNotExist", ecSymlinkTarget, "The target object you specified does not exist.").with("TargetKey", own.Target)
-	}
-	if content.Type == typeSymlink {
-		content.release()
-		return nil, nil, nil, refuse(http.StatusBadRequest, "InvalidTargetType", ecSymlinkTarget, "The symbolic link's target object type is invalid.").with("TargetKey", own.Target)
-	}
 	return own, content, func() { own.release(); content.release() }, nil
+}
+
+// targetOf returns the object a symlink points to; the caller releases it.
+func (c *call) targetOf(link *version) (*version, error) {
+	b, err := c.s.store.bucket(c.bucket)
+	if err != nil {
+		return nil, err
+	}
+	v := b.latest(link.Target)
+	if v == nil {
+		return nil, refuse(http.StatusNotFound, "SymlinkTargetNotExist", ecSymlinkTarget, "The target object you specified does not exist.").with("TargetKey", link.Target)
+	}
+	switch {
+	case v.Marker:
+		err = refuse(http.StatusNotFound, "SymlinkTargetNotExist", ecSymlinkTarget, "The target object you specified does not exist.").with("TargetKey", link.Target)
+	case v.Type == typeSymlink:
+		err = refuse(http.StatusBadRequest, "InvalidTargetType", ecSymlinkTarget, "The symbolic link's target object type is invalid.").with("TargetKey", link.Target)
+	}
+	if err != nil {
+		v.release()
+		return nil, err
+	}
+	return v, nil
 }
 
 // describe sets the response headers of an object. Through a symlink, size and checksums are the target's
