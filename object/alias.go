@@ -1,0 +1,83 @@
+package object
+
+import (
+	"time"
+
+	"github.com/ossencfs/ossencfs/cipher"
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+// Types of the rooms below that the rooms above need; fs and cache do not import those themselves.
+type (
+	// ContentKey is the key and IV of one generation of content.
+	ContentKey = cipher.ContentKey
+	// Sealing seals one body from front to back under a fresh key.
+	Sealing = cipher.Sealing
+	// Sealed is what there is to know of a finished sealed body.
+	Sealed = cipher.Sealed
+	// Intake takes the digests of ciphertext that was downloaded.
+	Intake = cipher.Intake
+	// Connection says which bucket to open and how to reach it.
+	Connection = oss.Config
+	// Credentials are an access key, with a token when they are temporary.
+	Credentials = oss.Credentials
+	// CredentialsProvider gives the present credentials.
+	CredentialsProvider = oss.Provider
+)
+
+// Kinds of failure of the bucket; see package oss for each.
+var (
+	ErrNotFound      = oss.ErrNotFound
+	ErrNoSuchBucket  = oss.ErrNoSuchBucket
+	ErrNoSuchUpload  = oss.ErrNoSuchUpload
+	ErrExists        = oss.ErrExists
+	ErrPrecondition  = oss.ErrPrecondition
+	ErrDenied        = oss.ErrDenied
+	ErrCredentials   = oss.ErrCredentials
+	ErrWrongEndpoint = oss.ErrWrongEndpoint
+	ErrUnreachable   = oss.ErrUnreachable
+	ErrThrottled     = oss.ErrThrottled
+	ErrUnavailable   = oss.ErrUnavailable
+	ErrBadDigest     = oss.ErrBadDigest
+	ErrTruncated     = oss.ErrTruncated
+	ErrInvalid       = oss.ErrInvalid
+	ErrRange         = oss.ErrRange
+	ErrImmutable     = oss.ErrImmutable
+	ErrArchived      = oss.ErrArchived
+	ErrQuota         = oss.ErrQuota
+	ErrClock         = oss.ErrClock
+	ErrBody          = oss.ErrBody
+	ErrNoCredentials = oss.ErrNoCredentials
+)
+
+// NewSealing begins a sealing under a fresh key and with a random generation id.
+func NewSealing() (*Sealing, error) { return cipher.NewSealing() }
+
+// NewIntake begins the intake of a downloaded body under its key; a zero generation draws a new one.
+func NewIntake(k *ContentKey, generation ID) (*Intake, error) { return cipher.NewIntake(k, generation) }
+
+// UnmarshalSealed reads what Sealed.Marshal wrote.
+func UnmarshalSealed(record, secret []byte) (*Sealed, error) {
+	return cipher.UnmarshalSealed(record, secret)
+}
+
+// NewContentKey draws a fresh content key.
+func NewContentKey() (*ContentKey, error) { return cipher.NewContentKey() }
+
+// UnmarshalContentKey reads what ContentKey.MarshalSecret wrote; the key opens and cannot seal.
+func UnmarshalContentKey(secret []byte) (*ContentKey, error) {
+	return cipher.UnmarshalContentKey(secret)
+}
+
+// CRC64 is the checksum that OSS computes of an object's bytes, continued from crc; begin with 0.
+func CRC64(crc uint64, p []byte) uint64 { return oss.CRC64(crc, p) }
+
+// Retryable reports whether the same call may succeed later without any change.
+func Retryable(err error) bool { return oss.Retryable(err) }
+
+// RetryAfter is how long the server asked to wait before the next try; 0 when it did not say.
+func RetryAfter(err error) time.Duration { return oss.RetryAfter(err) }
+
+// NoEffect reports whether an error proves that the server did not execute the request; see oss.NoEffect for what
+// it does not prove.
+func NoEffect(err error) bool { return oss.NoEffect(err) }
