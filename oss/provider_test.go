@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aliyun/credentials-go/credentials/providers"
 )
 
 // clearEnv hides the machine's own credentials from a test.
@@ -206,3 +208,65 @@ func FuzzCommandOutput(f *testing.F) {
 		}
 	})
 }
+
+// libFake stands in for a provider of credentials-go.
+type libFake struct {
+	block chan struct{}
+	err   error
+}
+
+func (f libFake) GetCredentials() (*providers.Credentials, error) {
+	if f.block != nil {
+		<-f.block
+	}
+	return &providers.Credentials{AccessKeyId: "i", AccessKeySecret: "s", SecurityToken: "t"}, f.err
+}
+
+func (libFake) GetProviderName() string { return "fake" }
+
+func TestCloudProvider(t *testing.T) {
+	with := func(f libFake, absent bool) *cloudProvider {
+		return &cloudProvider{name: "fake", absent: absent, build: func() (providers.CredentialsProvider, error) { return f, nil }}
+	}
+	got, err := with(libFake{}, false).Credentials(t.Context())
+	if left := time.Until(got.Expires); err != nil || got.Token != "t" || left < renewBefore || left > cloudLifetime {
+		t.Errorf("got %v for %v, %v", got, left, err)
+	}
+	broken := errors.New("metadata service gone")
+	for _, absent := range []bool{false, true} {
+		if _, err := with(libFake{err: broken}, absent).Credentials(t.Context()); !errors.Is(err, broken) || errors.Is(err, ErrNoCredentials) != absent {
+			t.Errorf("absent %v: got %v", absent, err)
+		}
+	}
+	met := with(libFake{}, true)
+	if _, err := met.Credentials(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	met.inner = libFake{err: broken}
+	if _, err := met.Credentials(t.Context()); errors.Is(err, ErrNoCredentials) {
+		t.Errorf("a source that worked once is not absent: %v", err)
+	}
+	block := make(chan struct{})
+	defer close(block)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := with(libFake{block: block}, false).Credentials(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want cancelled", err)
+	}
+}
+
+func TestAssumeRoleAsksItsSource(t *testing.T) {
+	clearEnv(t)
+	missing := errors.New("source is empty")
+	_, err := AssumeRole(failing{missing}, Role{ARN: "acs:ram::1:role/r"}).Credentials(t.Context())
+	if !errors.Is(err, missing) {
+		t.Errorf("got %v, want the error of the source", err)
+	}
+	if _, err := OIDC(OIDCRole{ProviderARN: "p"}).Credentials(t.Context()); !errors.Is(err, ErrNoCredentials) {
+		t.Errorf("OIDC without a token file: got %v, want ErrNoCredentials", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Credentials(context.Context) (Credentials, error) { return Credentials{}, f.err }
