@@ -57,8 +57,6 @@ func TestMultipartV1(t *testing.T) {
 			if err != nil || len(uploads.Uploads) != 1 || uploads.Uploads[0].Key != "multi" {
 				t.Errorf("list uploads: %+v, %v", uploads, err)
 			}
-			swapped := []sdk.UploadPart{parts[1], parts[0]}
-			_ = swapped // the SDK sorts parts itself, so order is tried by a raw request elsewhere
 			wrong := append([]sdk.UploadPart{}, parts...)
 			wrong[1].ETag = wrong[0].ETag
 			_, err = b.CompleteMultipartUpload(up, wrong)

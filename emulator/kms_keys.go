@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -255,7 +256,7 @@ func (c *call) kmsListKeys() (kmsAnswer, error) {
 	for _, id := range ids {
 		list = append(list, map[string]string{"KeyId": id})
 	}
-	if c.param("Format") != "JSON" {
+	if !strings.EqualFold(c.param("Format"), "JSON") {
 		var sub kmsAnswer
 		for _, id := range ids {
 			sub = append(sub, kmsField{"Key", kmsAnswer{{"KeyId", id}}})

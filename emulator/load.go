@@ -12,7 +12,7 @@ import (
 )
 
 // load reads the folder: blobs, then records and uploads, which name blobs; what nobody names is left
-// over from a crash and removed. A record that is not whole is reported and set aside.
+// over from a crash and removed. A record that is not whole is reported and left alone.
 func (st *store) load(warn func(string, error)) error {
 	blobs, err := st.loadBlobs()
 	if err != nil {
@@ -85,7 +85,7 @@ func (st *store) loadBucket(name string, blobs func(string) *blob, warn func(str
 		}
 		v, err := readRecord(path, blobs)
 		if err != nil {
-			warn("set a damaged record aside", err)
+			warn("ignore a damaged record", err)
 			return nil
 		}
 		lists[v.Key] = append(lists[v.Key], v)
