@@ -1,0 +1,149 @@
+package index
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// encodeInode is the row of an inode. secret is the sealed form of Target and Xattrs, empty when there are none.
+func encodeInode(i *Inode, secret []byte) []byte {
+	e := newEncoder(128 + len(i.Name) + len(secret))
+	e.uint(uint64(i.Parent))
+	e.str(i.Name)
+	e.flags(i.Unlinked, i.Sealed, i.AttrKnown, i.Complete, i.Marker)
+	e.uint(uint64(i.Mode))
+	e.uint(uint64(i.UID))
+	e.uint(uint64(i.GID))
+	e.uint(uint64(i.Rdev))
+	e.int(i.Size)
+	e.int(i.Atime)
+	e.int(i.Mtime - i.Atime)
+	e.int(i.Ctime - i.Mtime)
+	e.int(i.ChangedAt - i.Ctime)
+	e.int(i.ClosedAt - i.Ctime)
+	e.int(i.ListedAt)
+	e.uint(i.Gen)
+	e.uint(i.CachedGen)
+	e.uint(i.AttrVer)
+	e.uint(i.XattrVer)
+	e.uint(i.PathSeq)
+	e.uint(i.CommitSeq)
+	e.bytes(secret)
+	return e.b
+}
+
+// decodeInode reads what encodeInode writes; secret is still sealed and belongs to row.
+func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
+	d := newDecoder(row)
+	i.Ino = ino
+	i.Parent = Ino(d.uint())
+	i.Name = d.str()
+	d.flags(&i.Unlinked, &i.Sealed, &i.AttrKnown, &i.Complete, &i.Marker)
+	i.Mode, i.UID, i.GID, i.Rdev = d.uint32(), d.uint32(), d.uint32(), d.uint32()
+	i.Size = d.int()
+	i.Atime = d.int()
+	i.Mtime = i.Atime + d.int()
+	i.Ctime = i.Mtime + d.int()
+	i.ChangedAt = i.Ctime + d.int()
+	i.ClosedAt = i.Ctime + d.int()
+	i.ListedAt = d.int()
+	i.Gen, i.CachedGen, i.AttrVer, i.XattrVer = d.uint(), d.uint(), d.uint(), d.uint()
+	i.PathSeq, i.CommitSeq = d.uint(), d.uint()
+	secret = d.raw()
+	return i, secret, d.end()
+}
+
+// encodeSecret is the plain form of what is sealed within an inode.
+func encodeSecret(target string, xattrs map[string][]byte) []byte {
+	e := newEncoder(64 + len(target))
+	e.str(target)
+	e.uint(uint64(len(xattrs)))
+	for _, name := range slices.Sorted(maps.Keys(xattrs)) {
+		e.str(name)
+		e.bytes(xattrs[name])
+	}
+	return e.b
+}
+
+func decodeSecret(plain []byte) (target string, xattrs map[string][]byte, err error) {
+	d := newDecoder(plain)
+	target = d.str()
+	n := d.uint()
+	if n > uint64(len(d.b)) {
+		return "", nil, errors.New("more attributes than bytes")
+	}
+	if n > 0 {
+		xattrs = make(map[string][]byte, n)
+	}
+	for range n {
+		name := d.str()
+		value := d.bytes()
+		if value == nil {
+			value = []byte{}
+		}
+		xattrs[name] = value
+	}
+	return target, xattrs, d.end()
+}
+
+func encodeObject(o *Object) []byte {
+	e := newEncoder(96 + len(o.ETag))
+	e.uint(uint64(o.Ino))
+	e.uint(o.Gen)
+	e.uint(o.AttrVer)
+	e.uint(o.XattrVer)
+	e.id(o.Upload)
+	e.id(o.Generation)
+	e.str(o.ETag)
+	e.int(o.Size)
+	e.int(o.Modified)
+	e.uint(o.GoneSeq)
+	return e.b
+}
+
+func decodeObject(key string, row []byte) (Object, error) {
+	d := newDecoder(row)
+	o := Object{Key: key, Ino: Ino(d.uint()), Gen: d.uint(), AttrVer: d.uint(), XattrVer: d.uint()}
+	o.Upload, o.Generation = d.id(), d.id()
+	o.ETag = d.str()
+	o.Size, o.Modified = d.int(), d.int()
+	o.GoneSeq = d.uint()
+	return o, d.end()
+}
+
+func encodePend(p *Pend) []byte {
+	e := newEncoder(128 + len(p.Src) + len(p.SrcETag) + len(p.Multipart))
+	e.uint(uint64(p.Op))
+	e.flags(p.IfAbsent, p.Error, p.Answered)
+	e.uint(uint64(p.Ino))
+	e.uint(p.Gen)
+	e.uint(p.AttrVer)
+	e.uint(p.XattrVer)
+	e.id(p.Upload)
+	e.id(p.Generation)
+	e.str(p.Src)
+	e.str(p.SrcETag)
+	e.int(p.Until)
+	e.int(p.Fence)
+	e.int(int64(p.Attempts))
+	e.bytes(p.Multipart)
+	return e.b
+}
+
+func decodePend(key string, row []byte) (Pend, error) {
+	d := newDecoder(row)
+	op := d.uint()
+	if d.err == nil && (op < uint64(Put) || op > uint64(Tag)) {
+		return Pend{}, errors.New("unknown kind of request")
+	}
+	p := Pend{Key: key, Op: Op(op)}
+	d.flags(&p.IfAbsent, &p.Error, &p.Answered)
+	p.Ino, p.Gen, p.AttrVer, p.XattrVer = Ino(d.uint()), d.uint(), d.uint(), d.uint()
+	p.Upload, p.Generation = d.id(), d.id()
+	p.Src, p.SrcETag = d.str(), d.str()
+	p.Until, p.Fence = d.int(), d.int()
+	p.Attempts = int(d.int())
+	p.Multipart = d.bytes()
+	return p, d.end()
+}

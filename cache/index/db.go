@@ -1,0 +1,328 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// Options says how to open an index.
+type Options struct {
+	Secret [32]byte     // seals what must not be readable on the disk
+	Logger *slog.Logger // nil: messages of the database are dropped
+	FS     vfs.FS       // nil: the disk; tests inject failures
+}
+
+// DB is an open index. All methods may be called at the same time.
+type DB struct {
+	dir    string
+	lock   *os.File
+	pebble *pebble.DB
+	blocks *pebble.Cache
+	wal    *walFS
+	sealer sealer
+	logger *slog.Logger
+	inodes *inodeCache
+
+	writer   sync.Mutex // one Update at a time; guards counters
+	counters counters
+
+	commit  sync.RWMutex // the moment of a commit; guards version
+	version uint64       // counts commits
+
+	onDirty atomic.Pointer[func([]string)]
+	failure atomic.Pointer[error]
+
+	use    sync.Mutex // guards the fields below
+	users  int        // calls under way in pebble
+	closed bool
+	idle   *sync.Cond // users reached 0
+}
+
+const (
+	versionFile = "VERSION"
+	versionText = "ossencfs index 1\n"
+	lockFile    = "lock"
+	secretLabel = "index check"
+	secretMeta  = "secret"
+)
+
+// Open opens the index in a folder, and makes it when the folder is absent or empty. It fails with ErrLocked, ErrWrongSecret or
+// ErrCorrupt; the folder stays as it is then.
+func Open(dir string, o Options) (*DB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	d, err := open(dir, o)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	d.lock = lock
+	return d, nil
+}
+
+// lockDir takes the folder for this process until the file is closed.
+func lockDir(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func open(dir string, o Options) (*DB, error) {
+	d := &DB{dir: dir, logger: o.Logger, inodes: newInodeCache(), version: 1}
+	d.idle = sync.NewCond(&d.use)
+	if d.logger == nil {
+		d.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if d.sealer, err = newSealer(o.Secret); err != nil {
+		return nil, err
+	}
+	old, err := checkVersion(dir)
+	if err != nil {
+		return nil, err
+	}
+	disk := o.FS
+	if disk == nil {
+		disk = vfs.Default
+	}
+	d.wal = &walFS{FS: disk}
+	d.blocks = pebble.NewCache(24 << 20)
+	path := filepath.Join(dir, "db")
+	d.pebble, err = pebble.Open(path, d.options(old))
+	if err != nil {
+		d.blocks.Unref()
+		if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || old && errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err)
+		}
+		return nil, fmt.Errorf("open index %s: %w", path, err)
+	}
+	if err := d.start(old); err != nil {
+		_ = d.pebble.Close()
+		d.blocks.Unref()
+		return nil, err
+	}
+	return d, nil
+}
+
+// checkVersion reports whether the folder holds an index.
+func checkVersion(dir string) (old bool, err error) {
+	path := filepath.Join(dir, versionFile)
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("open index: %w", err)
+	case string(text) != versionText:
+		return false, fmt.Errorf("%w: %s: version %.40q is not known", ErrCorrupt, path, text)
+	}
+	return true, nil
+}
+
+func (d *DB) options(old bool) *pebble.Options {
+	o := &pebble.Options{
+		FS:               d.wal,
+		Logger:           dbLogger{d},
+		Cache:            d.blocks,
+		MemTableSize:     12 << 20,
+		MaxOpenFiles:     256,
+		ErrorIfNotExists: old,
+		// Later formats record in the log how far it was synced and call a shorter log damaged. Ours is often not synced.
+		FormatMajorVersion:          pebble.FormatColumnarBlocks,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	for n := range o.Levels {
+		o.Levels[n].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { d.logger.Error("index: background work failed", "error", err) },
+	}
+	return o
+}
+
+// start checks the secret of an old database and fills a new one.
+func (d *DB) start(old bool) error {
+	if err := d.loadCounters(); err != nil {
+		return err
+	}
+	err := d.View(func(tx *Tx) error {
+		sealed, ok, err := tx.Meta(secretMeta)
+		if err != nil || !ok {
+			return err
+		}
+		old = true
+		if _, err := d.OpenSecret(secretLabel, sealed); err != nil {
+			return fmt.Errorf("%w: %s", ErrWrongSecret, d.dir)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = d.UpdateSync(func(tx *Tx) error {
+		_, ok, err := tx.Meta(secretMeta)
+		if err != nil || ok {
+			return err
+		}
+		now := time.Now().UnixNano()
+		root := Inode{Ino: Root, Mode: unix.S_IFDIR | 0o755, Sealed: true, Atime: now, Mtime: now, Ctime: now}
+		if err := tx.PutInode(root); err != nil {
+			return err
+		}
+		return tx.PutMeta(secretMeta, d.SealSecret(secretLabel, []byte(versionText)))
+	})
+	if err != nil {
+		return err
+	}
+	return writeVersion(d.dir)
+}
+
+// writeVersion notes, durably, that the folder holds an index: from then on a missing database is damage and not a beginning.
+func writeVersion(dir string) error {
+	path := filepath.Join(dir, versionFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.WriteString(versionText)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Close makes everything durable and gives the folder back. It waits for calls under way; later ones fail with ErrClosed.
+func (d *DB) Close() error {
+	if !d.shut() {
+		return nil
+	}
+	d.wal.barriers.Add(1)
+	err := d.closePebble()
+	d.blocks.Unref()
+	if err = errors.Join(err, d.lock.Close()); err != nil {
+		return fmt.Errorf("close index: %w", err)
+	}
+	return nil
+}
+
+// enter keeps the database open until leave.
+func (d *DB) enter() error {
+	d.use.Lock()
+	defer d.use.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.users++
+	return nil
+}
+
+func (d *DB) leave() {
+	d.use.Lock()
+	defer d.use.Unlock()
+	if d.users--; d.users == 0 {
+		d.idle.Broadcast()
+	}
+}
+
+// shut refuses further calls and waits for those under way; false: somebody else did it.
+func (d *DB) shut() bool {
+	d.use.Lock()
+	defer d.use.Unlock()
+	if d.closed {
+		return false
+	}
+	d.closed = true
+	for d.users > 0 {
+		d.idle.Wait()
+	}
+	return true
+}
+
+// closePebble closes the database. After a failed write of its log that is not possible: it stays as it is until the process
+// ends, and the failure is reported.
+func (d *DB) closePebble() error {
+	if f := d.failure.Load(); f != nil {
+		return *f
+	}
+	return d.pebble.Close()
+}
+
+// OnDirty sets the function that hears which keys were queued, after each commit. It runs on the caller's goroutine and must
+// return at once; it may be set once the database is in use, and nil is silence.
+func (d *DB) OnDirty(fn func(keys []string)) {
+	if fn == nil {
+		d.onDirty.Store(nil)
+		return
+	}
+	d.onDirty.Store(&fn)
+}
+
+// fail remembers that the log cannot be written any more.
+func (d *DB) fail(err error) error {
+	err = fmt.Errorf("%w: %w", ErrFailed, err)
+	if d.failure.CompareAndSwap(nil, &err) {
+		d.logger.Error("index: the log cannot be written; changes are refused until the next start", "path", d.dir, "error", err)
+	}
+	return *d.failure.Load()
+}
+
+// dbLogger passes the database's complaints on. It never ends the process, whatever it is told.
+type dbLogger struct{ d *DB }
+
+// Infof drops the chatter of compactions.
+func (l dbLogger) Infof(string, ...any) {}
+
+// Errorf logs.
+func (l dbLogger) Errorf(format string, args ...any) {
+	l.d.logger.Error("index: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf marks the index as failed.
+func (l dbLogger) Fatalf(format string, args ...any) { _ = l.d.fail(fmt.Errorf(format, args...)) }

@@ -1,0 +1,19 @@
+package index
+
+import "errors"
+
+// What Open and the transactions fail with.
+var (
+	// ErrLocked: another process, or another DB of this one, has the folder open.
+	ErrLocked = errors.New("index is in use by another mount")
+	// ErrWrongSecret: the folder was made with another Options.Secret.
+	ErrWrongSecret = errors.New("index was made with another key")
+	// ErrCorrupt: a file of the index is damaged or missing. The message has its path.
+	ErrCorrupt = errors.New("index is damaged")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("index is closed")
+	// ErrFailed: the disk refused a write of the log; nothing can be changed until the index is opened again.
+	ErrFailed = errors.New("index cannot be written")
+	// ErrInvalid: an argument breaks a rule of the index (a name with a slash, two inodes with one name).
+	ErrInvalid = errors.New("invalid change of the index")
+)

@@ -1,0 +1,105 @@
+package index
+
+import "golang.org/x/sys/unix"
+
+// ID is a random 128-bit name, of a sealed generation or of an upload; package object has the same type under its own name.
+type ID = [16]byte
+
+// Ino is an inode number: stable over remounts, never used twice.
+type Ino uint64
+
+// Root is the inode of the mounted directory. It is made with the database and has no object.
+const Root Ino = 1
+
+// Inode is what the mount says a file is: the desired state. Times are nanoseconds since the epoch.
+type Inode struct {
+	Ino, Parent Ino
+	Name        string
+	Unlinked    bool // no name any more, still open; Parent and Name tell what it last was
+
+	Mode, UID, GID, Rdev uint32 // st_mode with its type bits
+	Size                 int64
+	Atime, Mtime, Ctime  int64
+
+	Gen       uint64 // content generation: a new number with the first change of content after a seal
+	AttrVer   uint64 // counts changes of uploaded attributes: mode, uid, gid, rdev, explicit mtime
+	XattrVer  uint64 // counts changes of extended attributes
+	CachedGen uint64 // generation whose sealed body is whole in the local cache; 0: none
+	Sealed    bool   // the content of Gen is complete and sealed; false while it is written
+	AttrKnown bool   // false: only seen in a listing, the attributes need a HEAD
+	PathSeq   uint64 // sequence number of the last create or rename of its name
+	CommitSeq uint64 // sequence number of the last SetUnsent; written by SetUnsent and never lowered
+
+	ChangedAt, ClosedAt int64 // last change of content or attributes, last close after a change
+
+	Target string            // of a symbolic link; sealed at rest
+	Xattrs map[string][]byte // sealed at rest; a map that was read is never written to
+
+	ListedAt int64 // directories: begin of the last complete listing
+	Complete bool  // directories: all entries are known
+	Marker   bool  // directories: wants a marker object
+}
+
+// IsDir reports whether the inode is a directory.
+func (i *Inode) IsDir() bool { return i.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// Empty reports whether the content has no bytes that would have to be stored: directories and files of size 0.
+func (i *Inode) Empty() bool { return i.IsDir() || i.Size == 0 }
+
+// Cached reports whether the content can be read without the bucket.
+func (i *Inode) Cached() bool { return i.Sealed && (i.Empty() || i.CachedGen == i.Gen) }
+
+// Object is what the bucket is known to hold under a key: the actual state. It outlives its inode, as the note that there is
+// something to delete.
+type Object struct {
+	Key                    string
+	Ino                    Ino
+	Gen, AttrVer, XattrVer uint64 // what was sent: the inode's numbers at that time
+	Upload, Generation     ID     // ids written with it; zero: another program's
+	ETag                   string
+	Size                   int64
+	Modified               int64  // Last-Modified in nanoseconds, 0 when not seen
+	GoneSeq                uint64 // sequence number of the moment its inode left the key; 0: it is at home, or moved with its directory
+}
+
+// Op is a kind of request that changes a key.
+type Op uint8
+
+// The kinds of requests.
+const (
+	Put    Op = 1 + iota // the whole object
+	Copy                 // content of Src with new attributes
+	Delete               // nothing is left
+	Tag                  // attributes in the object tag, content untouched
+)
+
+var opNames = [...]string{"none", "put", "copy", "delete", "tag"}
+
+// String is the name of the request in log lines.
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return "unknown"
+}
+
+// Pend is the intent of one request: durable before the request leaves, until its outcome is known and no attempt can
+// be executed any more.
+type Pend struct {
+	Key                    string
+	Op                     Op
+	Ino                    Ino
+	Gen, AttrVer, XattrVer uint64 // what is sent
+	Upload, Generation     ID     // ids sent with it
+	Src, SrcETag           string // Copy: the source
+	IfAbsent               bool   // sent as a creation
+	Error                  bool   // answered with an error that forbids the same attempt: only a look after Until decides
+	Answered               bool   // the effect is recorded; the key stays closed until Fence
+	Until                  int64  // the last attempt cannot be executed after this time
+	Fence                  int64  // earlier unanswered attempts cannot be executed after this time; 0: there are none
+	Attempts               int
+	Multipart              []byte // state of an interrupted multipart upload
+}
+
+// MaxKey is the longest key in bytes that the index takes; the bucket allows less.
+const MaxKey = 4096
