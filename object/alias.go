@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cipher"
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
 )
 
@@ -48,6 +49,13 @@ var (
 	ErrClock         = oss.ErrClock
 	ErrBody          = oss.ErrBody
 	ErrNoCredentials = oss.ErrNoCredentials
+)
+
+// Failures to open an object; see packages cipher and keys for each.
+var (
+	ErrCannotOpen = cipher.ErrCannotOpen
+	ErrNoKey      = cipher.ErrNoKey
+	ErrPublicOnly = keys.ErrPublicOnly
 )
 
 // NewSealing begins a sealing under a fresh key and with a random generation id.

@@ -1,0 +1,87 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+const (
+	// Hidden is the area below the prefix that belongs to this program. It is never listed.
+	Hidden = ".ossencfs/"
+	// MaxName is the most bytes of one component of a key (NAME_MAX).
+	MaxName = 255
+
+	canaryKey = Hidden + "canary"
+	rootKey   = Hidden + "root/" // carries the root's attributes where the whole bucket is mounted
+)
+
+// ErrName says that a key cannot be the path of a file: it has an empty component, "." or "..", a NUL byte, or a
+// component or key that is too long.
+var ErrName = errors.New("the key is no path")
+
+// CleanPrefix is the form in which a prefix stands before keys: without slashes in front, with one at the end, or
+// empty. A prefix that is no path is refused with ErrName.
+func CleanPrefix(prefix string) (string, error) {
+	prefix = strings.Trim(prefix, "/")
+	if prefix == "" {
+		return "", nil
+	}
+	prefix += "/"
+	if err := CheckKey(prefix); err != nil {
+		return "", fmt.Errorf("prefix %.100q: %w", prefix, err)
+	}
+	if strings.HasPrefix(prefix, Hidden) || strings.Contains(prefix, "/"+Hidden) {
+		return "", fmt.Errorf("prefix %.100q: %w: %s is not for files", prefix, ErrName, Hidden)
+	}
+	return prefix, nil
+}
+
+// CheckKey reports with ErrName why key cannot be the path of a file or, ending in "/", of a directory. The length
+// of the mounted prefix is not known here; Bucket.KeyRoom has it.
+func CheckKey(key string) error {
+	if len(key) > oss.MaxKeyLen {
+		return fmt.Errorf("%w: %d bytes, at most %d are possible", ErrName, len(key), oss.MaxKeyLen)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(key, "/"), "/") {
+		switch {
+		case key == "":
+			return nil
+		case name == "":
+			return fmt.Errorf("%w: empty component", ErrName)
+		case name == "." || name == "..":
+			return fmt.Errorf("%w: component %q", ErrName, name)
+		case len(name) > MaxName:
+			return fmt.Errorf("%w: component of %d bytes, at most %d are possible", ErrName, len(name), MaxName)
+		case strings.IndexByte(name, 0) >= 0:
+			return fmt.Errorf("%w: NUL byte", ErrName)
+		}
+	}
+	return nil
+}
+
+// full is the name in the bucket of a key.
+func (b *Bucket) full(key string) (string, error) {
+	if key == "" && b.prefix == "" {
+		key = rootKey
+	}
+	if err := CheckKey(key); err != nil {
+		return "", fmt.Errorf("key %.100q: %w", key, err)
+	}
+	full := b.prefix + key
+	if len(full) > oss.MaxKeyLen {
+		return "", fmt.Errorf("key %.100q: %w: %d bytes with the prefix, at most %d are possible", key, ErrName, len(full), oss.MaxKeyLen)
+	}
+	if full[0] == '\\' {
+		return "", fmt.Errorf("key %.100q: %w: a key cannot begin with a backslash", key, ErrName)
+	}
+	return full, nil
+}
+
+// KeyRoom is the most bytes of a key below the mounted prefix.
+func (b *Bucket) KeyRoom() int { return oss.MaxKeyLen - len(b.prefix) }
+
+// isHidden reports whether a key lies in the hidden area.
+func isHidden(key string) bool { return strings.HasPrefix(key, Hidden) }
