@@ -233,7 +233,7 @@ func (x *xmlDoc) end() string {
 	return x.b.String()
 }
 
-// isoTime is how OSS writes times in XML.
-func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// isoTime is how OSS writes times in XML: to the second, with three zeros that the Python SDK insists on.
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
 
 func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

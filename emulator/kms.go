@@ -127,7 +127,11 @@ func (c *call) checkRPC() error {
 	if m := c.param("SignatureMethod"); m != "HMAC-SHA1" || c.param("SignatureVersion") != "1.0" {
 		return refuse(http.StatusBadRequest, "InvalidParameter", "", "Signature method %q version %q is not supported.", m, c.param("SignatureVersion"))
 	}
-	secret, fault := c.s.lookup(c.param("AccessKeyId"), c.param("SecurityToken"))
+	token := c.param("SecurityToken")
+	if token == "" {
+		token = c.param("STSToken") // the name that old Python KMS SDKs send
+	}
+	secret, fault := c.s.lookup(c.param("AccessKeyId"), token)
 	switch fault {
 	case credentialUnknown:
 		return refuse(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "", "Specified access key is not found.")

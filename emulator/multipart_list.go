@@ -87,10 +87,12 @@ func (c *call) listParts() error {
 	x.text("Key", e.encode(c.key))
 	x.text("UploadId", u.ID)
 	x.text("StorageClass", u.Class)
-	x.number("PartNumberMarker", int64(marker))
+	next := 0 // there is always one: the Python SDK insists
 	if len(parts) > 0 {
-		x.number("NextPartNumberMarker", int64(parts[len(parts)-1].Number))
+		next = parts[len(parts)-1].Number
 	}
+	x.number("PartNumberMarker", int64(marker))
+	x.number("NextPartNumberMarker", int64(next))
 	x.number("MaxParts", int64(limit))
 	x.truth("IsTruncated", truncated)
 	for _, f := range cseListed {

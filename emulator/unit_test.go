@@ -166,6 +166,13 @@ func TestReceive(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	at := time.Date(2026, 11, 3, 4, 5, 6, 789e6, time.UTC)
+	if got := isoTime(at); got != "2026-11-03T04:05:06.000Z" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestParseRange(t *testing.T) {
 	for _, test := range []struct {
 		header   string
