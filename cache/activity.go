@@ -1,0 +1,116 @@
+package cache
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// activity knows which keys our own requests touched, so that a listing or HEAD that was answered while we wrote is not
+// mistaken for a change by others.
+type activity struct {
+	mu       sync.Mutex        // guards the fields below
+	clock    uint64            // counts ended requests
+	inflight map[string]int    // requests under way by key
+	ended    map[string]uint64 // clock at the end of a key's last request, kept while somebody watches
+	watchers int
+}
+
+func newActivity() *activity {
+	return &activity{inflight: make(map[string]int), ended: make(map[string]uint64)}
+}
+
+// begin notes a request for a key; the returned function notes its end.
+func (a *activity) begin(key string) (end func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inflight[key]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.inflight[key]--; a.inflight[key] == 0 {
+			delete(a.inflight, key)
+		}
+		a.clock++
+		if a.watchers > 0 {
+			a.ended[key] = a.clock
+		}
+	}
+}
+
+// watch is one look at the bucket: it starts before the request is sent and stops when its answer is imported.
+type watch struct {
+	a     *activity
+	since uint64
+}
+
+func (a *activity) watch() *watch {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.watchers++
+	return &watch{a: a, since: a.clock}
+}
+
+func (w *watch) stop() {
+	w.a.mu.Lock()
+	defer w.a.mu.Unlock()
+	if w.a.watchers--; w.a.watchers == 0 {
+		clear(w.a.ended)
+	}
+}
+
+// touched reports whether a request of ours for the key was under way at any moment since the watch began.
+func (w *watch) touched(key string) bool {
+	w.a.mu.Lock()
+	defer w.a.mu.Unlock()
+	return w.a.inflight[key] > 0 || w.a.ended[key] > w.since
+}
+
+// touchedUnder is touched for any key that begins with prefix.
+func (w *watch) touchedUnder(prefix string) bool {
+	w.a.mu.Lock()
+	defer w.a.mu.Unlock()
+	for key := range w.a.inflight {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	for key, at := range w.a.ended {
+		if at > w.since && strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// trackedBucket is the bucket as converge sees it: every change is noted in the activity.
+type trackedBucket struct {
+	Bucket
+	activity *activity
+}
+
+// Put notes and passes on.
+func (t *trackedBucket) Put(ctx context.Context, r object.PutRequest) (object.Info, error) {
+	defer t.activity.begin(r.Key)()
+	return t.Bucket.Put(ctx, r)
+}
+
+// Copy notes and passes on.
+func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.Info, error) {
+	defer t.activity.begin(r.Dst)()
+	return t.Bucket.Copy(ctx, r)
+}
+
+// SetAttr notes and passes on.
+func (t *trackedBucket) SetAttr(ctx context.Context, r object.TagRequest) error {
+	defer t.activity.begin(r.Key)()
+	return t.Bucket.SetAttr(ctx, r)
+}
+
+// Delete notes and passes on.
+func (t *trackedBucket) Delete(ctx context.Context, key string) error {
+	defer t.activity.begin(key)()
+	return t.Bucket.Delete(ctx, key)
+}

@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// inode reads one inode. One that was removed is ErrGone.
+func (c *Cache) inode(ino Ino) (index.Inode, error) {
+	var found index.Inode
+	err := c.db.View(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err == nil && !ok {
+			err = ErrGone
+		}
+		found = i
+		return err
+	})
+	return found, err
+}
+
+// NameValid is how long a name may be remembered without asking: the time after which a change by others shows.
+func (c *Cache) NameValid() time.Duration { return c.o.MetaTTL }
+
+// Lookup finds a name in a directory. valid is how long the answer may be remembered, ErrNotFound included.
+func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, valid time.Duration, err error) {
+	if len(name) > MaxName {
+		return Stat{}, 0, ErrNameTooLong
+	}
+	if hidden(parent, name) {
+		return Stat{}, c.o.MetaTTL, ErrNotFound
+	}
+	for range 3 { // an import may replace the inode while its attributes are asked for
+		ino, err := c.child(ctx, parent, name)
+		if err != nil {
+			return Stat{}, c.o.MetaTTL, err
+		}
+		st, err := c.GetAttr(ctx, ino)
+		if err == nil {
+			return st, c.o.MetaTTL, nil
+		}
+		if ignore(ignore(err, ErrGone), ErrNotFound) != nil {
+			return Stat{}, 0, err
+		}
+	}
+	return Stat{}, 0, ErrNotFound
+}
+
+// GetAttr shows an inode; its attributes are asked for when they are not known.
+func (c *Cache) GetAttr(ctx context.Context, ino Ino) (Stat, error) {
+	i, err := c.inode(ino)
+	if err != nil {
+		if st, ok := c.opens.ghost(ino); ok {
+			return st, nil
+		}
+		return Stat{}, err
+	}
+	if i.AttrKnown {
+		return statOf(&i), nil
+	}
+	if err := c.known(ctx, ino); err != nil {
+		return Stat{}, err
+	}
+	if i, err = c.inode(ino); err != nil {
+		return Stat{}, err
+	}
+	return statOf(&i), nil
+}
+
+// SetAttr changes attributes. A change of size comes first, so that times given with it stay.
+func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
+	if err := c.writable(); err != nil {
+		return Stat{}, err
+	}
+	if err := c.known(ctx, ino); err != nil {
+		return Stat{}, err
+	}
+	if ch.Set&SetSize != 0 {
+		if err := c.truncate(ctx, ino, ch.Size); err != nil {
+			return Stat{}, err
+		}
+	}
+	var changed index.Inode
+	err := c.db.Update(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok {
+			return orErr(err, ErrGone)
+		}
+		if !applyChange(&i, ch) {
+			changed = i
+			return nil
+		}
+		changed = i
+		return tx.PutInode(i)
+	})
+	if err != nil {
+		return Stat{}, fmt.Errorf("change attributes: %w", err)
+	}
+	return statOf(&changed), nil
+}
+
+// applyChange writes the new attributes and reports whether there is anything to write. Access times are local: they are not
+// uploaded, and neither are the attributes of the root, which has no object.
+func applyChange(i *index.Inode, ch Change) bool {
+	before := *i
+	if ch.Set&SetMode != 0 {
+		i.Mode = i.Mode&modeType | ch.Mode&modePerm
+	}
+	if ch.Set&SetUID != 0 {
+		i.UID = ch.UID
+	}
+	if ch.Set&SetGID != 0 {
+		i.GID = ch.GID
+	}
+	if ch.KillPriv {
+		i.Mode = withoutPrivilege(i.Mode)
+	}
+	if ch.Set&SetMtime != 0 {
+		i.Mtime = ch.Mtime
+	}
+	uploaded := i.Mode != before.Mode || i.UID != before.UID || i.GID != before.GID || i.Mtime != before.Mtime ||
+		ch.Set&SetMtime != 0 && isDir(i)
+	if ch.Set&SetAtime != 0 {
+		i.Atime = ch.Atime
+	}
+	if !uploaded && i.Atime == before.Atime && ch.Set&^SetSize == 0 {
+		return false
+	}
+	i.Ctime = now()
+	if uploaded && i.Ino != Root {
+		i.AttrVer++
+		i.ChangedAt = i.Ctime
+		if isDir(i) {
+			i.Marker = true
+		}
+	}
+	return true
+}
+
+// withoutPrivilege clears set-user-id, and set-group-id where it means execution and not locking.
+func withoutPrivilege(mode uint32) uint32 {
+	mode &^= unix.S_ISUID
+	if mode&unix.S_IXGRP != 0 {
+		mode &^= unix.S_ISGID
+	}
+	return mode
+}
+
+// StatFS shows the room of the mount, without a request: a bucket has no limit, so it is a large constant.
+func (c *Cache) StatFS() Space {
+	const total = 1 << 50
+	return Space{Total: total, Free: total, Files: 1 << 40, FreeFiles: 1 << 40}
+}
+
+// Forget tells that the kernel dropped an inode.
+func (c *Cache) Forget(ino Ino) { c.opens.forget(ino) }

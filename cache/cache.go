@@ -1,0 +1,182 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache/body"
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// Cache is an open cache. All methods may be called at the same time.
+type Cache struct {
+	o         Options
+	bucket    Bucket
+	db        *index.DB
+	bodies    *body.Store
+	converge  uploads
+	opens     *opens
+	activity  *activity
+	refresher *refresher
+	heads     *heads
+	sealer    *sealer
+	kernel    kernelBox
+	conflicts atomic.Int64
+	cancel    context.CancelFunc // ends listings and HEADs
+
+	// names is held for writing while a name is taken from an inode, and for reading while one is opened, so that an
+	// opened inode is never erased.
+	names sync.RWMutex
+}
+
+// identityMeta is where the index keeps whose cache it is.
+const identityMeta = "bucket"
+
+// Open opens the cache folder, or makes one, and begins to converge. ErrForeignCache, index.ErrLocked, index.ErrWrongSecret and
+// index.ErrCorrupt tell what is wrong with the folder.
+func Open(ctx context.Context, o Options) (*Cache, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	secret, err := localSecret(ctx, o.Bucket, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := index.Open(filepath.Join(o.Dir, "index"), index.Options{Secret: secret, Logger: o.Logger})
+	clear(secret[:])
+	if err != nil {
+		return nil, fmt.Errorf("open cache %q: %w", o.Dir, err)
+	}
+	c, err := start(ctx, o, db)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open cache %q: %w", o.Dir, err), db.Close())
+	}
+	return c, nil
+}
+
+// start builds the cache on an open index.
+func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
+	background, cancel := context.WithCancel(context.Background())
+	c := &Cache{
+		o: o, bucket: o.Bucket, db: db, opens: newOpens(), activity: newActivity(),
+		refresher: newRefresher(background), heads: newHeads(background), cancel: cancel,
+	}
+	if err := c.claim(); err != nil {
+		cancel()
+		return nil, err
+	}
+	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity}
+	var err error
+	c.bodies, err = body.Open(filepath.Join(o.Dir, "body"), c.bodyOptions(tracked))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := c.eraseOrphans(); err != nil {
+		cancel()
+		return nil, errors.Join(err, c.bodies.Close())
+	}
+	if c.converge, err = c.startUploads(tracked); err != nil {
+		cancel()
+		return nil, errors.Join(err, c.bodies.Close())
+	}
+	c.sealer = newSealer(c.seal, func(ino Ino, err error) {
+		c.o.Logger.Error("seal a file that stays open", "path", c.PathOf(ino), "error", err)
+	})
+	return c, nil
+}
+
+// claim checks whose cache the folder is, and writes it into a new one together with the root.
+func (c *Cache) claim() error {
+	return c.db.UpdateSync(func(tx *index.Tx) error {
+		owner, known, err := tx.Meta(identityMeta)
+		if err != nil {
+			return err
+		}
+		if known && !bytes.Equal(owner, []byte(c.o.identity())) {
+			return fmt.Errorf("%w: it is of %s, not of %s", ErrForeignCache, owner, c.o.identity())
+		}
+		if known {
+			return nil
+		}
+		root, _, err := tx.Inode(Root)
+		if err != nil {
+			return err
+		}
+		t := now()
+		root.Ino, root.Mode = Root, unix.S_IFDIR|0o755&^c.o.Umask
+		root.UID, root.GID = c.o.UID, c.o.GID
+		root.Atime, root.Mtime, root.Ctime = t, t, t
+		root.AttrKnown, root.Sealed = true, true
+		if err := tx.PutInode(root); err != nil {
+			return err
+		}
+		return tx.PutMeta(identityMeta, []byte(c.o.identity()))
+	})
+}
+
+// eraseOrphans removes the inodes that were open without a name when the cache was last used.
+func (c *Cache) eraseOrphans() error {
+	return c.db.Update(func(tx *index.Tx) error {
+		var orphans []Ino
+		err := tx.ScanRaw(orphanTable, nil, func(key, _ []byte) bool {
+			if ino, ok := parseOrphanKey(key); ok {
+				orphans = append(orphans, ino)
+			}
+			return true
+		})
+		for _, ino := range orphans {
+			if err == nil {
+				err = c.eraseOrphan(tx, ino)
+			}
+		}
+		return err
+	})
+}
+
+// CloseMode says what Close does with what is not in the bucket yet.
+type CloseMode int
+
+// The modes of Close: upload everything first, or leave it for the next start.
+const (
+	CloseDrain CloseMode = iota
+	CloseNow
+)
+
+// Close ends the cache after the mount has ended. Files that are still open are sealed. With CloseDrain it uploads what the
+// bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned.
+func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
+	c.kernel.set(nil)
+	c.sealer.close()
+	err := c.sealOpen(ctx)
+	if mode == CloseDrain && err == nil {
+		err = c.converge.Drain(ctx, nil)
+	}
+	c.cancel()
+	c.refresher.wait.Wait()
+	c.heads.wait.Wait()
+	return errors.Join(err, c.converge.Close(), c.bodies.Close(), c.db.Close())
+}
+
+// sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended.
+func (c *Cache) sealOpen(ctx context.Context) error {
+	var errs []error
+	for _, ino := range c.opens.writing() {
+		if err := c.seal(ctx, ino); err != nil {
+			errs = append(errs, fmt.Errorf("seal %s: %w", c.PathOf(ino), err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,55 @@
+package cache
+
+import (
+	"errors"
+
+	"github.com/ossencfs/ossencfs/cache/body"
+)
+
+// What calls fail with; package fs has the errno of each. Errors that wrap none of these are failures of the bucket or of
+// the local disk.
+var (
+	// ErrNotFound: no such name, or the inode is gone.
+	ErrNotFound = errors.New("no such file or directory")
+	// ErrExist: the name is taken.
+	ErrExist = errors.New("file exists")
+	// ErrNotDir: a directory was needed.
+	ErrNotDir = errors.New("not a directory")
+	// ErrIsDir: a file was needed.
+	ErrIsDir = errors.New("is a directory")
+	// ErrNotEmpty: the directory has entries.
+	ErrNotEmpty = errors.New("directory not empty")
+	// ErrInvalid: the argument makes no sense, or OSS cannot hold the name.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrNameTooLong: a component above MaxName or a key above what OSS takes, that of a descendant included.
+	ErrNameTooLong = errors.New("file name too long")
+	// ErrNotPermitted: nobody may do this.
+	ErrNotPermitted = errors.New("operation not permitted")
+	// ErrAccess: the name is reserved.
+	ErrAccess = errors.New("permission denied")
+	// ErrReadOnly: the mount is read-only.
+	ErrReadOnly = errors.New("read-only file system")
+	// ErrNoAttr: no such extended attribute.
+	ErrNoAttr = errors.New("no such attribute")
+	// ErrAttrExists: the extended attribute exists.
+	ErrAttrExists = errors.New("attribute exists")
+	// ErrTooBig: the file would be larger than an object can be.
+	ErrTooBig = errors.New("file too large")
+	// ErrNotSupported: this kind of file system does not do that.
+	ErrNotSupported = errors.New("operation not supported")
+	// ErrNoOffset: no data or hole at or after the offset.
+	ErrNoOffset = errors.New("no such offset")
+	// ErrNoSpace: the local disk or the cache is full of what cannot be uploaded, the file is larger than the cache, or the
+	// extended attributes do not fit in their header.
+	ErrNoSpace = body.ErrNoSpace
+	// ErrStale: others changed the object of an open file.
+	ErrStale = body.ErrStale
+	// ErrNoContent: the inode was removed while a call was under way.
+	ErrNoContent = body.ErrNotFound
+	// ErrGone: the inode was removed.
+	ErrGone = errors.New("inode was removed")
+	// ErrBusy: the inode is in use.
+	ErrBusy = errors.New("resource busy")
+	// ErrForeignCache: the cache folder belongs to another bucket or prefix.
+	ErrForeignCache = errors.New("cache folder belongs to another bucket")
+)

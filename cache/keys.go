@@ -1,0 +1,64 @@
+package cache
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// hiddenName is what the root hides: records, parking places and the like live there.
+const hiddenName = ".ossencfs"
+
+// hidden reports whether a name is not shown.
+func hidden(parent Ino, name string) bool { return parent == Root && name == hiddenName }
+
+// checkName refuses names that cannot be made here.
+func (c *Cache) checkName(parent Ino, name string) error {
+	switch {
+	case len(name) > MaxName:
+		return ErrNameTooLong
+	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
+		return fmt.Errorf("name %q: %w", name, ErrInvalid)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("name %q is not UTF-8: %w", name, ErrInvalid)
+	case hidden(parent, name):
+		return fmt.Errorf("name %q is reserved: %w", name, ErrAccess)
+	case parent == Root && c.bucket.Prefix() == "" && name[0] == '\\':
+		return fmt.Errorf("name %q begins with a backslash: %w", name, ErrInvalid)
+	}
+	return nil
+}
+
+// checkKey refuses a key that is too long with the mounted prefix.
+func (c *Cache) checkKey(key string) error {
+	if len(key) > c.bucket.KeyRoom() {
+		return ErrNameTooLong
+	}
+	return nil
+}
+
+// childKey is the key a name gets in a directory; ok is false when the directory itself has none (it was removed).
+func childKey(tx *index.Tx, parent Ino, name string, dir bool) (key string, ok bool) {
+	key, ok = tx.Path(parent)
+	if dir {
+		name += "/"
+	}
+	return key + name, ok
+}
+
+// PathOf shows where an inode is, for messages: the path below the mount point, or its number when it has none.
+func (c *Cache) PathOf(ino Ino) string {
+	path := ""
+	err := c.db.View(func(tx *index.Tx) error {
+		if key, ok := tx.Path(ino); ok {
+			path = "/" + strings.TrimSuffix(key, "/")
+		}
+		return nil
+	})
+	if err != nil || path == "" {
+		return fmt.Sprintf("inode %d", ino)
+	}
+	return path
+}

@@ -1,0 +1,71 @@
+package cache
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Defaults of Options.
+const (
+	DefaultLimit   = 10 << 30
+	DefaultMetaTTL = 60 * time.Second
+)
+
+// Options say what to open. Bucket and Dir are required.
+type Options struct {
+	Bucket Bucket
+	// Dir is the folder of the cache; it is made with mode 0700. One mount at a time.
+	Dir string
+	// Limit is the size of the cache in bytes; DefaultLimit when 0.
+	Limit int64
+	// Settle is how long after its last change a file is uploaded; 0 is converge's default.
+	Settle time.Duration
+	// LateLimit is the longest life of a request: after it nothing of it can happen any more; 0 is converge's default.
+	LateLimit time.Duration
+	// MetaTTL is after how long changes by others show; DefaultMetaTTL when 0.
+	MetaTTL time.Duration
+	// Workers is the number of requests that change the bucket at once; 0 is converge's default.
+	Workers int
+	// ReadOnly refuses every change.
+	ReadOnly bool
+	// FsyncRemote and CloseRemote make fsync and close wait for the bucket.
+	FsyncRemote, CloseRemote bool
+	// Exclusive says that nobody else writes to the prefix: looks before overwriting are left out.
+	Exclusive bool
+	// UID, GID and Umask are for the root and for objects that carry no attributes.
+	UID, GID, Umask uint32
+	// Host names this machine in conflict copies; its host name when empty.
+	Host string
+	// Logger gets what goes wrong; slog.Default when nil.
+	Logger *slog.Logger
+}
+
+// withDefaults fills in what was left out and refuses what makes no sense.
+func (o Options) withDefaults() (Options, error) {
+	if o.Bucket == nil || o.Dir == "" {
+		return o, fmt.Errorf("open cache: bucket and folder are needed: %w", ErrInvalid)
+	}
+	if o.Limit < 0 || o.MetaTTL < 0 || o.Settle < 0 || o.LateLimit < 0 || o.Workers < 0 {
+		return o, fmt.Errorf("open cache: a size or time is negative: %w", ErrInvalid)
+	}
+	if o.Limit == 0 {
+		o.Limit = DefaultLimit
+	}
+	if o.MetaTTL == 0 {
+		o.MetaTTL = DefaultMetaTTL
+	}
+	if o.Host == "" {
+		o.Host, _ = os.Hostname() // empty is said as "unknown"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+// identity names what the folder is a cache of. Endpoints of one bucket differ (internal, accelerated), so they are not in it.
+func (o *Options) identity() string {
+	return "oss://" + o.Bucket.Name() + "/" + o.Bucket.Prefix()
+}

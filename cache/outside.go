@@ -1,0 +1,70 @@
+package cache
+
+import (
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// cleanAt reports whether a row of the bucket holds exactly what the inode is.
+func (c *Cache) cleanAt(i *index.Inode, o *index.Object) bool {
+	return o.Ino == i.Ino && o.Gen == i.Gen && i.Sealed && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer &&
+		c.opens.count(i.Ino).writers == 0
+}
+
+// rowOf records what a listing showed as the state of an inode.
+func rowOf(i *index.Inode, e *object.Entry) index.Object {
+	return index.Object{
+		Key: e.Key, Ino: i.Ino, Gen: i.Gen, AttrVer: i.AttrVer, XattrVer: i.XattrVer,
+		ETag: e.ETag, Size: e.Size, Modified: e.Modified.UnixNano(),
+	}
+}
+
+// importNew gives an object that others wrote a name. Its attributes, type included, are asked for when needed.
+func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, note *[]func(Kernel)) error {
+	modified := e.Modified.UnixNano()
+	i := index.Inode{
+		Ino: tx.NextIno(), Gen: tx.NextGen(), Parent: dir, Name: name, Size: e.Size, Sealed: true,
+		UID: c.o.UID, GID: c.o.GID, Atime: modified, Mtime: modified, Ctime: modified,
+	}
+	if err := tx.PutObject(rowOf(&i, e)); err != nil {
+		return err
+	}
+	*note = append(*note, func(k Kernel) { k.ForgetName(dir, name) })
+	return tx.PutInode(i)
+}
+
+// takeOutside gives a clean inode the version others wrote. Its openings get ErrStale when they read on; package body drops the
+// bytes of the old generation when it meets the new one.
+func (c *Cache) takeOutside(tx *index.Tx, i *index.Inode, e *object.Entry, note *[]func(Kernel)) error {
+	i.Gen = tx.NextGen()
+	i.Size, i.Sealed, i.CachedGen, i.Target, i.Xattrs = e.Size, true, 0, "", nil
+	i.Mtime, i.Ctime = e.Modified.UnixNano(), now()
+	o := rowOf(i, e)
+	return c.recheck(tx, i, &o, note)
+}
+
+// recheck records a row and has the attributes asked for again.
+func (c *Cache) recheck(tx *index.Tx, i *index.Inode, o *index.Object, note *[]func(Kernel)) error {
+	i.AttrKnown = false
+	if err := tx.PutObject(*o); err != nil {
+		return err
+	}
+	ino := i.Ino
+	*note = append(*note, func(k Kernel) { k.ForgetInode(ino) })
+	return tx.PutInode(*i)
+}
+
+// dropImported takes away an inode whose object is gone. The caller has removed the row. c.names must be held for writing.
+func (c *Cache) dropImported(tx *index.Tx, i *index.Inode, note *[]func(Kernel)) error {
+	parent, name := i.Parent, i.Name
+	*note = append(*note, func(k Kernel) { k.ForgetName(parent, name) })
+	if c.opens.Open(i.Ino) {
+		i.Unlinked, i.Ctime = true, now()
+		if err := c.addOrphan(tx, i.Ino); err != nil {
+			return err
+		}
+		return tx.PutInode(*i)
+	}
+	c.opens.haunt(statOf(i))
+	return c.erase(tx, i.Ino)
+}

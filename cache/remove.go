@@ -1,0 +1,169 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// Unlink removes the name of a file. The file itself goes with its last opening.
+func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
+	return c.removeName(ctx, parent, name, func(tx *index.Tx, i *index.Inode) error {
+		if isDir(i) {
+			return ErrIsDir
+		}
+		return nil
+	})
+}
+
+// Rmdir removes an empty directory.
+func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
+	if err := c.freshChild(ctx, parent, name); err != nil {
+		return err
+	}
+	return c.removeName(ctx, parent, name, func(tx *index.Tx, i *index.Inode) error {
+		if !isDir(i) {
+			return ErrNotDir
+		}
+		return c.emptyDir(tx, i.Ino)
+	})
+}
+
+// emptyDir checks that a directory has no entries.
+func (c *Cache) emptyDir(tx *index.Tx, ino Ino) error {
+	full, err := tx.HasChildren(ino)
+	if err == nil && full {
+		err = ErrNotEmpty
+	}
+	return err
+}
+
+// freshChild brings the listing of a child that is a directory up to date, before it is judged empty.
+func (c *Cache) freshChild(ctx context.Context, parent Ino, name string) error {
+	ino, err := c.child(ctx, parent, name)
+	if err != nil {
+		return err
+	}
+	if err := c.fresh(ctx, ino); err != nil {
+		return err
+	}
+	return nil
+}
+
+// child finds a name, after the listing of its directory is there.
+func (c *Cache) child(ctx context.Context, parent Ino, name string) (Ino, error) {
+	if err := c.fresh(ctx, parent); err != nil {
+		return 0, err
+	}
+	var found Ino
+	err := c.db.View(func(tx *index.Tx) error {
+		ino, ok, err := tx.Child(parent, name)
+		if err == nil && !ok {
+			err = ErrNotFound
+		}
+		found = ino
+		return err
+	})
+	return found, err
+}
+
+// removeName takes a name away when check allows it.
+func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check func(*index.Tx, *index.Inode) error) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if hidden(parent, name) {
+		return ErrNotFound
+	}
+	if err := c.fresh(ctx, parent); err != nil {
+		return err
+	}
+	c.names.Lock()
+	defer c.names.Unlock()
+	err := c.db.Update(func(tx *index.Tx) error {
+		dir, err := dirOf(tx, parent)
+		if err != nil {
+			return err
+		}
+		i, err := childInode(tx, parent, name)
+		if err != nil {
+			return err
+		}
+		if err := check(tx, &i); err != nil {
+			return err
+		}
+		if err := c.detach(tx, &i); err != nil {
+			return err
+		}
+		return touchDir(tx, dir)
+	})
+	if err != nil {
+		return fmt.Errorf("remove %q: %w", name, err)
+	}
+	return nil
+}
+
+// childInode reads the inode of a name.
+func childInode(tx *index.Tx, parent Ino, name string) (index.Inode, error) {
+	ino, ok, err := tx.Child(parent, name)
+	if err != nil {
+		return index.Inode{}, err
+	}
+	if !ok {
+		return index.Inode{}, ErrNotFound
+	}
+	i, ok, err := tx.Inode(ino)
+	if err == nil && !ok {
+		err = fmt.Errorf("name %q leads to the missing inode %d", name, ino)
+	}
+	return i, err
+}
+
+// detach takes the name of an inode away: it stays as long as it is open, and goes otherwise. What the bucket holds of it
+// becomes garbage with the number of this moment, which converge deletes. c.names must be held for writing.
+func (c *Cache) detach(tx *index.Tx, i *index.Inode) error {
+	if c.opens.Open(i.Ino) {
+		i.Unlinked, i.Ctime = true, now()
+		if err := c.addOrphan(tx, i.Ino); err != nil {
+			return err
+		}
+		return tx.PutInode(*i)
+	}
+	c.opens.haunt(statOf(i))
+	return c.erase(tx, i.Ino)
+}
+
+// erase removes an inode and its bytes on the local disk. Its rows of the bucket stay, as garbage for converge.
+func (c *Cache) erase(tx *index.Tx, ino Ino) error {
+	if err := c.bodies.Drop(tx, ino); err != nil {
+		return err
+	}
+	return tx.DeleteInode(ino)
+}
+
+// orphanTable lists in the index the inodes without a name, which are erased when the last opening ends, or at the next
+// start after a crash.
+const orphanTable = 'o'
+
+func orphanKey(ino Ino) []byte { return index.AppendIno(nil, ino) }
+
+func parseOrphanKey(key []byte) (ino Ino, ok bool) {
+	if len(key) != 8 {
+		return 0, false
+	}
+	return Ino(binary.BigEndian.Uint64(key)), true
+}
+
+func (c *Cache) addOrphan(tx *index.Tx, ino Ino) error {
+	return tx.PutRaw(orphanTable, orphanKey(ino), nil)
+}
+
+// eraseOrphan removes an inode without a name for good.
+func (c *Cache) eraseOrphan(tx *index.Tx, ino Ino) error {
+	if err := c.erase(tx, ino); err != nil {
+		return err
+	}
+	return tx.DeleteRaw(orphanTable, orphanKey(ino))
+}

@@ -1,0 +1,140 @@
+package cache
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// Ino is an inode number: stable over remounts, never used twice.
+type Ino = index.Ino
+
+// Root is the inode of the mounted directory.
+const Root = index.Root
+
+// MaxName is the longest name in bytes. The whole key has a limit too: Bucket.KeyRoom, with a directory's trailing slash.
+const MaxName = object.MaxName
+
+// modeType and modePerm split st_mode.
+const (
+	modeType = unix.S_IFMT
+	modePerm = 0o7777
+)
+
+// Stat is what stat(2) shows. Times are nanoseconds since the epoch, Blocks are of 512 bytes.
+type Stat struct {
+	Ino                 Ino
+	Mode, Nlink         uint32
+	UID, GID, Rdev      uint32
+	Size, Blocks        int64
+	Atime, Mtime, Ctime int64
+}
+
+// New says what a new file is: permission bits (and, for Mknod, the type), its owner and its device number.
+type New struct {
+	Mode, UID, GID, Rdev uint32
+}
+
+// ChangeSet tells which fields of a Change are meant.
+type ChangeSet uint32
+
+// The fields of a Change.
+const (
+	SetMode ChangeSet = 1 << iota
+	SetUID
+	SetGID
+	SetSize
+	SetAtime
+	SetMtime
+)
+
+// Change is a request to change attributes. KillPriv also clears set-user-id and set-group-id, as a write by somebody
+// without privilege does.
+type Change struct {
+	Set            ChangeSet
+	Mode, UID, GID uint32
+	Size           int64
+	Atime, Mtime   int64
+	KillPriv       bool
+}
+
+// OpenMode says how a file is opened.
+type OpenMode struct {
+	Write, Truncate, KillPriv, Exclusive bool
+}
+
+// RenameMode says what Rename does with an existing target.
+type RenameMode int
+
+// The modes of Rename: replace it (the rule of rename(2)), fail with ErrExist, or exchange the two names.
+const (
+	RenameReplace RenameMode = iota
+	RenameNoReplace
+	RenameExchange
+)
+
+// XattrMode says what SetXattr does with an attribute that exists or not.
+type XattrMode int
+
+// The modes of SetXattr: either, only new ones (ErrAttrExists), only existing ones (ErrNoAttr).
+const (
+	XattrAny XattrMode = iota
+	XattrCreate
+	XattrReplace
+)
+
+// DirEntry is one name of a directory. Mode has only type bits, and 0 when the type is not known; Stat holds when Known is
+// set. Off is the position after the entry.
+type DirEntry struct {
+	Name  string
+	Ino   Ino
+	Mode  uint32
+	Off   uint64
+	Known bool
+	Stat  Stat
+}
+
+// Space is what statfs(2) shows: bytes and files. The bucket has no limit of its own, so Total is a large constant.
+type Space struct {
+	Total, Free      int64
+	Files, FreeFiles uint64
+}
+
+// Kernel is told what the kernel may have remembered and should forget. Calls return at once.
+type Kernel interface {
+	// ForgetName: the name in the directory means something else now.
+	ForgetName(parent Ino, name string)
+	// ForgetInode: attributes or content of the inode changed.
+	ForgetInode(ino Ino)
+}
+
+// noKernel is used until a mount is there.
+type noKernel struct{}
+
+func (noKernel) ForgetName(Ino, string) {}
+func (noKernel) ForgetInode(Ino)        {}
+
+// statOf shows an inode.
+func statOf(i *index.Inode) Stat {
+	st := Stat{
+		Ino: i.Ino, Mode: i.Mode, Nlink: 1, UID: i.UID, GID: i.GID, Rdev: i.Rdev,
+		Size: i.Size, Atime: i.Atime, Mtime: i.Mtime, Ctime: i.Ctime,
+	}
+	if i.Unlinked {
+		st.Nlink = 0
+	}
+	if isDir(i) {
+		st.Size = 0
+	}
+	st.Blocks = (st.Size + 511) / 512
+	return st
+}
+
+func isDir(i *index.Inode) bool     { return i.IsDir() }
+func isSymlink(i *index.Inode) bool { return i.Mode&modeType == unix.S_IFLNK }
+
+// now is the time written into inodes, in nanoseconds since the epoch.
+func now() int64 { return time.Now().UnixNano() }

@@ -1,0 +1,111 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// GetXattr reads an extended attribute.
+func (c *Cache) GetXattr(ctx context.Context, ino Ino, name string) ([]byte, error) {
+	i, err := c.knownInode(ctx, ino)
+	if err != nil {
+		return nil, err
+	}
+	value, ok := i.Xattrs[name]
+	if !ok {
+		return nil, ErrNoAttr
+	}
+	return value, nil
+}
+
+// ListXattr lists the names of the extended attributes, sorted.
+func (c *Cache) ListXattr(ctx context.Context, ino Ino) ([]string, error) {
+	i, err := c.knownInode(ctx, ino)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(i.Xattrs)), nil
+}
+
+// knownInode reads an inode whose attributes are known.
+func (c *Cache) knownInode(ctx context.Context, ino Ino) (index.Inode, error) {
+	i, err := c.inode(ino)
+	if err != nil || i.AttrKnown {
+		return i, err
+	}
+	if err := c.known(ctx, ino); err != nil {
+		return i, err
+	}
+	return c.inode(ino)
+}
+
+// SetXattr writes an extended attribute. All of an object's must fit in one header: above that ErrNoSpace.
+func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte, mode XattrMode) error {
+	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
+		_, exists := all[name]
+		switch {
+		case exists && mode == XattrCreate:
+			return ErrAttrExists
+		case !exists && mode == XattrReplace:
+			return ErrNoAttr
+		}
+		all[name] = value
+		if err := c.bucket.CheckXattrs(all); err != nil {
+			return errors.Join(ErrNoSpace, err)
+		}
+		return nil
+	})
+}
+
+// RemoveXattr removes an extended attribute.
+func (c *Cache) RemoveXattr(ctx context.Context, ino Ino, name string) error {
+	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
+		if _, ok := all[name]; !ok {
+			return ErrNoAttr
+		}
+		delete(all, name)
+		return nil
+	})
+}
+
+// changeXattrs changes a copy of the attributes: maps that were read are never written.
+func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[string][]byte) error) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := c.known(ctx, ino); err != nil {
+		return err
+	}
+	err := c.db.Update(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok {
+			return orErr(err, ErrGone)
+		}
+		all := maps.Clone(i.Xattrs)
+		if all == nil {
+			all = make(map[string][]byte)
+		}
+		if err := change(all); err != nil {
+			return err
+		}
+		i.Xattrs = all
+		i.Ctime = now()
+		if ino != Root {
+			i.XattrVer++
+			i.ChangedAt = i.Ctime
+			if isDir(&i) {
+				i.Marker = true
+			}
+		}
+		return tx.PutInode(i)
+	})
+	if err != nil {
+		return fmt.Errorf("change extended attributes: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package fs
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossencfs/ossencfs/cache"
+)
+
+const (
+	// attrTimeout is how long the kernel may remember attributes: what changes them without the kernel is an import,
+	// and that is notified.
+	attrTimeout = time.Hour
+	// blockSize is the unit of st_blksize and statfs.
+	blockSize = 4096
+	// generation goes with every node id; inode numbers are never used twice, so it never changes.
+	generation = 1
+)
+
+// fillAttr writes a file's attributes in the kernel's form.
+func fillAttr(st *cache.Stat, out *fuse.Attr) {
+	out.Ino = uint64(st.Ino)
+	out.Size = uint64(st.Size)
+	out.Blocks = uint64(st.Blocks)
+	out.Mode = st.Mode
+	out.Nlink = st.Nlink
+	out.Uid = st.UID
+	out.Gid = st.GID
+	out.Rdev = st.Rdev
+	out.Blksize = blockSize
+	out.Atime, out.Atimensec = splitTime(st.Atime)
+	out.Mtime, out.Mtimensec = splitTime(st.Mtime)
+	out.Ctime, out.Ctimensec = splitTime(st.Ctime)
+}
+
+// splitTime turns nanoseconds since the epoch into the kernel's pair; times before 1970 have a positive remainder.
+func splitTime(ns int64) (sec uint64, nsec uint32) {
+	s, n := ns/int64(time.Second), ns%int64(time.Second)
+	if n < 0 {
+		s, n = s-1, n+int64(time.Second)
+	}
+	return uint64(s), uint32(n)
+}
+
+// joinTime is the reverse of splitTime, saturating at what 64 bits of nanoseconds hold (the years 1678 to 2262).
+func joinTime(sec uint64, nsec uint32) int64 {
+	const limit = int64(1<<63-1) / int64(time.Second)
+	s := min(max(int64(sec), -limit), limit-1)
+	return s*int64(time.Second) + int64(nsec)
+}
+
+// fillEntry answers a request that names a file; valid is how long the name may be remembered.
+func fillEntry(st *cache.Stat, valid time.Duration, out *fuse.EntryOut) {
+	out.NodeId = uint64(st.Ino)
+	out.Generation = generation
+	out.SetEntryTimeout(valid)
+	out.SetAttrTimeout(attrTimeout)
+	fillAttr(st, &out.Attr)
+}
+
+// change translates a SETATTR request. Times that were left to the server ("now") are marked so.
+func change(in *fuse.SetAttrIn) cache.Change {
+	var ch cache.Change
+	if in.Valid&fuse.FATTR_MODE != 0 {
+		ch.Set |= cache.SetMode
+		ch.Mode = in.Mode & 0o7777
+	}
+	if in.Valid&fuse.FATTR_UID != 0 {
+		ch.Set |= cache.SetUID
+		ch.UID = in.Uid
+	}
+	if in.Valid&fuse.FATTR_GID != 0 {
+		ch.Set |= cache.SetGID
+		ch.GID = in.Gid
+	}
+	if in.Valid&fuse.FATTR_SIZE != 0 {
+		ch.Set |= cache.SetSize
+		ch.Size = int64(in.Size)
+	}
+	now := time.Now().UnixNano()
+	if in.Valid&fuse.FATTR_ATIME != 0 {
+		ch.Set |= cache.SetAtime
+		ch.Atime = now
+		if in.Valid&fuse.FATTR_ATIME_NOW == 0 {
+			ch.Atime = joinTime(in.Atime, in.Atimensec)
+		}
+	}
+	if in.Valid&fuse.FATTR_MTIME != 0 {
+		ch.Set |= cache.SetMtime
+		ch.Mtime = now
+		if in.Valid&fuse.FATTR_MTIME_NOW == 0 {
+			ch.Mtime = joinTime(in.Mtime, in.Mtimensec)
+		}
+	}
+	ch.KillPriv = in.Valid&fuse.FATTR_KILL_SUIDGID != 0
+	return ch
+}
+
+// writes reports whether an open mode includes writing.
+func writes(flags uint32) bool {
+	return flags&syscall.O_ACCMODE != syscall.O_RDONLY
+}

@@ -1,0 +1,96 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache"
+)
+
+func TestTimes(t *testing.T) {
+	for _, ns := range []int64{0, 1, 999_999_999, 1_000_000_000, 1_700_000_000_123_456_789, -1, -1_000_000_000, -1_500_000_000} {
+		sec, nsec := splitTime(ns)
+		if nsec >= uint32(time.Second) {
+			t.Errorf("%d: got %d nanoseconds, want less than a second", ns, nsec)
+		}
+		if got := joinTime(sec, nsec); got != ns {
+			t.Errorf("got %d, want %d", got, ns)
+		}
+	}
+	if got := joinTime(math.MaxInt64, 0); got < 0 {
+		t.Errorf("a time far away became %d", got)
+	}
+}
+
+func TestErrno(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		want  unix.Errno
+		known bool
+	}{
+		{fmt.Errorf("create: %w", cache.ErrExist), unix.EEXIST, true},
+		{cache.ErrNoSpace, unix.ENOSPC, true},
+		{fmt.Errorf("wait: %w", context.Canceled), unix.EINTR, true},
+		{context.DeadlineExceeded, unix.ETIMEDOUT, true},
+		{errors.New("disk on fire"), unix.EIO, false},
+	} {
+		got, known := errnoOf(c.err)
+		if got != c.want || known != c.known {
+			t.Errorf("%v: got %v, %v, want %v, %v", c.err, got, known, c.want, c.known)
+		}
+	}
+}
+
+func TestChange(t *testing.T) {
+	in := &fuse.SetAttrIn{}
+	in.Valid = fuse.FATTR_MODE | fuse.FATTR_SIZE | fuse.FATTR_MTIME | fuse.FATTR_KILL_SUIDGID
+	in.Mode, in.Size, in.Mtime, in.Mtimensec = unix.S_IFREG|0o4755, 17, 5, 6
+	got := change(in)
+	want := cache.Change{Set: cache.SetMode | cache.SetSize | cache.SetMtime, Mode: 0o4755, Size: 17, Mtime: 5_000_000_006, KillPriv: true}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	before := time.Now().UnixNano()
+	in.Valid = fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW
+	if got := change(in); got.Atime < before {
+		t.Errorf("got atime %d, want now", got.Atime)
+	}
+}
+
+func TestRequestCancel(t *testing.T) {
+	cancel := make(chan struct{})
+	r := newRequest(cancel)
+	if r.Err() != nil {
+		t.Error("a new request is cancelled")
+	}
+	done := r.Done()
+	close(cancel)
+	<-done
+	if !errors.Is(r.Err(), context.Canceled) {
+		t.Errorf("got %v, want Canceled", r.Err())
+	}
+	r.finish()
+	quiet := newRequest(make(chan struct{}))
+	quiet.Done()
+	quiet.finish() // must not hang
+}
+
+func TestXattrNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"user.a": true, "trusted.x": true, "user.": false, "security.selinux": false, "system.posix_acl_access": false, "": false,
+	} {
+		if got := xattrAllowed(name); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+	if n, st := fillBuffer(nil, []byte("abc")); n != 3 || st != fuse.ERANGE {
+		t.Errorf("got %d, %v, want 3 and ERANGE", n, st)
+	}
+}

@@ -1,0 +1,65 @@
+package fs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache"
+)
+
+// errnos is the one table of errors and errno, in the order of trial. What it does not list is EIO, and is logged.
+var errnos = []struct {
+	err   error
+	errno unix.Errno
+}{
+	{cache.ErrNotFound, unix.ENOENT},
+	{cache.ErrExist, unix.EEXIST},
+	{cache.ErrNotDir, unix.ENOTDIR},
+	{cache.ErrIsDir, unix.EISDIR},
+	{cache.ErrNotEmpty, unix.ENOTEMPTY},
+	{cache.ErrInvalid, unix.EINVAL},
+	{cache.ErrNameTooLong, unix.ENAMETOOLONG},
+	{cache.ErrNotPermitted, unix.EPERM},
+	{cache.ErrAccess, unix.EACCES},
+	{cache.ErrReadOnly, unix.EROFS},
+	{cache.ErrNoSpace, unix.ENOSPC},
+	{cache.ErrTooBig, unix.EFBIG},
+	{cache.ErrNoAttr, unix.ENODATA},
+	{cache.ErrAttrExists, unix.EEXIST},
+	{cache.ErrNoOffset, unix.ENXIO},
+	{cache.ErrNotSupported, unix.EOPNOTSUPP},
+	{cache.ErrBusy, unix.EBUSY},
+	{cache.ErrStale, unix.ESTALE},
+	{cache.ErrGone, unix.ESTALE},
+	{cache.ErrNoContent, unix.ESTALE},
+	{context.Canceled, unix.EINTR},
+	{context.DeadlineExceeded, unix.ETIMEDOUT},
+}
+
+// errnoOf looks an error up in the table; known is false when it is not there.
+func errnoOf(err error) (errno unix.Errno, known bool) {
+	for _, row := range errnos {
+		if errors.Is(err, row.err) {
+			return row.errno, true
+		}
+	}
+	return unix.EIO, false
+}
+
+// status turns the outcome of a call into the kernel's answer. Errors outside the table are logged with the file's
+// path and answered EIO.
+func (f *fileSystem) status(op string, ino uint64, err error) fuse.Status {
+	if err == nil {
+		return fuse.OK
+	}
+	errno, known := errnoOf(err)
+	if !known {
+		f.log.Error("file system call failed", "call", op, "path", f.cache.PathOf(cache.Ino(ino)), "error", err)
+	} else if errors.Is(err, cache.ErrStale) || errors.Is(err, context.DeadlineExceeded) {
+		f.log.Warn("file system call failed", "call", op, "path", f.cache.PathOf(cache.Ino(ino)), "error", err)
+	}
+	return fuse.Status(errno)
+}

@@ -1,0 +1,109 @@
+package fs
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossencfs/ossencfs/cache"
+)
+
+// notifyTimeout bounds how long the end of a mount waits for a notification the kernel holds up.
+const notifyTimeout = 5 * time.Second
+
+// notifier sends what an import changed to the kernel, from a goroutine of its own. It takes any number of notes without
+// blocking the giver; equal ones are sent once.
+type notifier struct {
+	server *fuse.Server
+
+	mu     sync.Mutex // guards the fields below
+	queue  []note
+	queued map[note]bool
+	closed bool
+	wake   chan struct{}
+	ended  chan struct{}
+}
+
+// note is one thing the kernel should forget: a name (parent, name), or an inode's attributes and content.
+type note struct {
+	ino  cache.Ino
+	name string
+}
+
+var _ cache.Kernel = (*notifier)(nil)
+
+func newNotifier(server *fuse.Server) *notifier {
+	n := &notifier{server: server, queued: make(map[note]bool), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go n.run()
+	return n
+}
+
+// ForgetName tells that a name in a directory means something else now.
+func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{parent, name}) }
+
+// ForgetInode tells that attributes or content of an inode changed.
+func (n *notifier) ForgetInode(ino cache.Ino) { n.add(note{ino: ino}) }
+
+func (n *notifier) add(item note) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || n.queued[item] {
+		return
+	}
+	n.queued[item] = true
+	n.queue = append(n.queue, item)
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *notifier) run() {
+	defer close(n.ended)
+	for range n.wake {
+		for {
+			item, ok := n.take()
+			if !ok {
+				break
+			}
+			n.send(item)
+		}
+	}
+}
+
+func (n *notifier) take() (note, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.queue) == 0 || n.closed {
+		n.queue = nil
+		return note{}, false
+	}
+	item := n.queue[0]
+	n.queue = n.queue[1:]
+	delete(n.queued, item)
+	return item, true
+}
+
+// send ignores the answer: ENOENT means that the kernel did not know the name or inode, ENODEV that the mount ended.
+func (n *notifier) send(item note) {
+	if item.name != "" {
+		n.server.EntryNotify(uint64(item.ino), item.name)
+		return
+	}
+	n.server.InodeNotify(uint64(item.ino), 0, 0)
+}
+
+// close ends the goroutine and waits for it.
+func (n *notifier) close() {
+	n.mu.Lock()
+	if !n.closed {
+		n.closed = true
+		close(n.wake)
+	}
+	n.mu.Unlock()
+	select {
+	case <-n.ended:
+	case <-time.After(notifyTimeout):
+	}
+}

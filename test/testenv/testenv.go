@@ -1,0 +1,337 @@
+// Package testenv gives a test a mounted bucket in its own process: emulator, key, cache and mount, all removed at the end.
+// What must survive the death of a process is tested with package procenv instead.
+package testenv
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/emulator"
+	gofs "github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// Bucket is the name of the bucket every Env has.
+const Bucket = "testenv"
+
+// Patience bounds every wait of a test.
+const Patience = 60 * time.Second
+
+// Options change what an Env is made of; the zero value is what users get.
+type Options struct {
+	// Cache is passed to cache.Open; Bucket, Dir and Logger are filled in.
+	Cache cache.Options
+	// Mount is passed to fs.Mount.
+	Mount gofs.Options
+	// Prefix is the mounted prefix, "" or ending in a slash.
+	Prefix string
+	// Share makes the Env a second mount of another one's bucket, with a cache of its own.
+	Share *Env
+}
+
+// Env is one mount of a bucket on an emulator in memory.
+type Env struct {
+	t      testing.TB
+	o      Options
+	Server *emulator.Server
+	Store  *object.Bucket
+	Cache  *cache.Cache
+	Mount  *gofs.Server
+	// Dir is the mount point, CacheDir the folder of the cache.
+	Dir, CacheDir string
+	log           *logBuffer
+	closed        bool
+}
+
+// masterKey is made once per process: a new RSA key takes longer than most tests.
+var masterKey = sync.OnceValues(func() (keys.MasterKey, error) { return keys.GenerateRSA(2048, nil) })
+
+// New mounts an empty bucket. The test is skipped where this user cannot mount.
+func New(t testing.TB, o Options) *Env {
+	t.Helper()
+	RequireFUSE(t)
+	e := &Env{t: t, o: o, Dir: filepath.Join(t.TempDir(), "mnt"), CacheDir: filepath.Join(t.TempDir(), "cache"), log: &logBuffer{}}
+	if err := os.Mkdir(e.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if o.Share != nil {
+		e.Server = o.Share.Server
+	} else {
+		e.startServer()
+	}
+	t.Cleanup(e.end)
+	e.mount()
+	return e
+}
+
+func (e *Env) startServer() {
+	e.t.Helper()
+	server, err := emulator.Start(emulator.Options{Buckets: []string{Bucket}})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.Server = server
+	e.t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			e.t.Error(err)
+		}
+	})
+}
+
+// RequireFUSE skips the test on a machine where this user cannot mount.
+func RequireFUSE(t testing.TB) {
+	t.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("FUSE cannot be used here: %v", err)
+	}
+	f.Close()
+	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath("fusermount3"); err != nil {
+			t.Skipf("FUSE cannot be used here: %v", err)
+		}
+	}
+}
+
+// context is bounded by Patience.
+func (e *Env) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), Patience)
+}
+
+// mount opens bucket and cache and mounts them.
+func (e *Env) mount() {
+	e.t.Helper()
+	ctx, cancel := e.context()
+	defer cancel()
+	logger := slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	master, err := masterKey()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.Store, err = object.Open(ctx, e.objectOptions(master))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	co := e.o.Cache
+	co.Bucket, co.Dir, co.Logger = e.Store, e.CacheDir, logger
+	e.Cache, err = cache.Open(ctx, co)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	mo := e.o.Mount
+	mo.Source, mo.Logger, mo.ReadOnly = "oss://"+Bucket+"/"+e.o.Prefix, logger, co.ReadOnly
+	e.Mount, err = gofs.Mount(ctx, e.Cache, e.Dir, mo)
+	if err != nil {
+		e.t.Fatal(errors.Join(err, e.Cache.Close(ctx, cache.CloseNow)))
+	}
+	e.closed = false
+}
+
+func (e *Env) objectOptions(master keys.MasterKey) object.Options {
+	return object.Options{
+		Connection: object.Connection{
+			Bucket: Bucket, Endpoint: e.Server.Endpoint(), Region: e.Server.Region(),
+			Credentials: account{e.Server},
+		},
+		Prefix: e.o.Prefix, Keyring: keys.NewKeyring(master), ReadOnly: e.o.Cache.ReadOnly,
+		DefaultAttr: object.DefaultAttr{UID: e.o.Cache.UID, GID: e.o.Cache.GID, Umask: e.o.Cache.Umask},
+	}
+}
+
+// account gives the emulator's own access key.
+type account struct{ server *emulator.Server }
+
+// Credentials implements object.CredentialsProvider.
+func (a account) Credentials(context.Context) (object.Credentials, error) {
+	return object.Credentials{ID: a.server.AccessKeyID(), Secret: a.server.AccessKeySecret()}, nil
+}
+
+// Path is a path in the mount.
+func (e *Env) Path(elem ...string) string { return filepath.Join(append([]string{e.Dir}, elem...)...) }
+
+// Unmount ends the mount after everything is in the bucket.
+func (e *Env) Unmount() { e.unmount(cache.CloseDrain) }
+
+func (e *Env) unmount(how cache.CloseMode) {
+	e.t.Helper()
+	if e.closed {
+		return
+	}
+	e.closed = true
+	ctx, cancel := e.context()
+	defer cancel()
+	if err := e.Mount.Unmount(); err != nil {
+		e.t.Errorf("%v", err)
+		if err := errors.Join(e.Mount.Abort(), e.Mount.Detach()); err != nil {
+			e.t.Error(err)
+		}
+		e.Mount.Wait()
+	}
+	if err := e.Cache.Close(ctx, how); err != nil {
+		e.t.Errorf("close the cache: %v", err)
+	}
+}
+
+// Remount ends the mount, uploads what is left, and mounts again with the same cache.
+func (e *Env) Remount() {
+	e.t.Helper()
+	e.unmount(cache.CloseDrain)
+	e.mount()
+}
+
+// RemountNow ends the mount without uploading and mounts again with the same cache.
+func (e *Env) RemountNow() {
+	e.t.Helper()
+	e.unmount(cache.CloseNow)
+	e.mount()
+}
+
+// DropCache is Remount with the cache folder deleted in between: what is seen afterwards comes from the bucket.
+func (e *Env) DropCache() {
+	e.t.Helper()
+	e.unmount(cache.CloseDrain)
+	if err := os.RemoveAll(e.CacheDir); err != nil {
+		e.t.Fatal(err)
+	}
+	e.mount()
+}
+
+// Sync waits until the bucket has everything.
+func (e *Env) Sync() {
+	e.t.Helper()
+	ctx, cancel := e.context()
+	defer cancel()
+	if err := e.Cache.Sync(ctx, "", nil); err != nil {
+		e.t.Fatalf("sync: %v\n%s", err, e.log.String())
+	}
+}
+
+// Requests counts the requests since ResetRequests by the name of the operation.
+func (e *Env) Requests() map[string]int { return e.Server.Requests() }
+
+// Log is what was logged so far.
+func (e *Env) Log() string { return e.log.String() }
+
+// Keys lists the keys in the bucket without the hidden area.
+func (e *Env) Keys() []string {
+	var list []string
+	for _, o := range e.Server.Objects(Bucket) {
+		if !strings.HasPrefix(o.Key, e.o.Prefix+".ossencfs/") {
+			list = append(list, o.Key)
+		}
+	}
+	return list
+}
+
+// end unmounts and looks for leftovers.
+func (e *Env) end() {
+	e.unmount(cache.CloseNow)
+	if e.t.Failed() {
+		e.t.Logf("log:\n%s", e.log.String())
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(e.Dir, &st); err != nil {
+		e.t.Errorf("the mount point is not usable afterwards: %v", err)
+	}
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err == nil && strings.Contains(string(data), " "+e.Dir+" ") {
+		e.t.Errorf("still mounted: %s", e.Dir)
+	}
+}
+
+// Eventually waits until a condition holds.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("waited %v for %s", Patience, what)
+		}
+	}
+}
+
+// Run executes a program with its working directory in dir and returns what it printed.
+func Run(t testing.TB, dir, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// Need skips a test whose program is not installed; CI installs all of them.
+func Need(t testing.TB, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("%s is not installed", program)
+	}
+}
+
+// Tree describes every file below dir: type, mode, owner, mtime, content, target. Two equal trees have equal descriptions.
+func Tree(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	tree := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		line, err := describe(path)
+		tree[rel] = line
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// logBuffer collects a log written from many goroutines.
+type logBuffer struct {
+	mu  sync.Mutex // guards the field below
+	buf strings.Builder
+}
+
+var _ io.Writer = (*logBuffer)(nil)
+
+// Write adds a line.
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String is everything so far.
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
