@@ -74,6 +74,7 @@ func (b *Bucket) headers(ctx context.Context, key string, c content, partSize in
 	if err != nil {
 		return nil, fmt.Errorf("put %.100q: %w", key, err)
 	}
+	b.opened.put(envelopeID(meta), c.key) // a later read need not unwrap what was wrapped here
 	putAttr(meta, c.attr)
 	meta[metaIDs] = formatIDs(c.generation, c.upload)
 	if len(c.attr.Xattrs) == 0 {
