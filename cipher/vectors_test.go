@@ -2,7 +2,6 @@ package cipher
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -95,7 +94,7 @@ func (v *vector) keyring(t *testing.T) *keys.Keyring {
 		master = append(master, k)
 	}
 	if len(v.KMSMap) > 0 {
-		fake := &replayKMS{texts: map[string]string{}}
+		fake := newFakeKMS()
 		for blob, entry := range v.KMSMap {
 			fake.texts[blob] = entry.Plaintext
 		}
@@ -121,25 +120,6 @@ func (v *vector) rsaFile(t *testing.T) (file, passphrase string) {
 		return k.Dir, k.Passphrase // the folder, as LocalRsaProvider has it
 	}
 	return k.Private, k.Passphrase
-}
-
-// replayKMS answers Decrypt with what the real exchange answered.
-type replayKMS struct {
-	keys.MasterKey // the rest is not called
-	texts          map[string]string
-	asked          int
-}
-
-func (f *replayKMS) ID() string                  { return "replay" }
-func (f *replayKMS) MatDesc() map[string]string  { return nil }
-func (f *replayKMS) CanUnwrap() bool             { return true }
-func (f *replayKMS) Supports(s keys.Scheme) bool { return s == keys.KMSText }
-func (f *replayKMS) Unwrap(_ context.Context, _ keys.Scheme, blob []byte, _ int) ([]byte, error) {
-	text, ok := f.texts[string(blob)]
-	if !ok {
-		return nil, keys.ErrUnwrap
-	}
-	return []byte(text), nil
 }
 
 // openedRight opens a vector and compares key, counter and content, whole and in ranges.

@@ -129,6 +129,9 @@ func (k *RSA) Unwrap(_ context.Context, s Scheme, blob []byte, size int) ([]byte
 // unwrapPKCS1 is Bleichenbacher-safe: wrong padding yields random bytes in the same time and no error. The only errors
 // are about the blob's public length.
 func (k *RSA) unwrapPKCS1(blob []byte, size int) ([]byte, error) {
+	if len(blob) != k.public.Size() {
+		return nil, ErrUnwrap
+	}
 	secret := make([]byte, size)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("draw random bytes: %w", err)
