@@ -112,6 +112,40 @@ func (c *call) listParts() error {
 	return c.xml(x.end())
 }
 
+// uploadPage is one page of uploads.
+type uploadPage struct {
+	uploads   []*upload
+	prefixes  []string
+	truncated bool
+	key, id   string // where this page ends
+}
+
+// pageOfUploads collects the uploads of a sorted list that follow the markers.
+func pageOfUploads(all []*upload, prefix, delimiter, keyMarker, idMarker string, limit int) uploadPage {
+	var p uploadPage
+	for _, u := range all {
+		if !strings.HasPrefix(u.Key, prefix) || u.Key < keyMarker || (u.Key == keyMarker && (idMarker == "" || u.ID <= idMarker)) {
+			continue
+		}
+		name, _, folded := strings.Cut(u.Key[len(prefix):], delimiter)
+		name = prefix + name + delimiter
+		folded = folded && delimiter != ""
+		if folded && ((len(p.prefixes) > 0 && p.prefixes[len(p.prefixes)-1] == name) || name == keyMarker) {
+			continue
+		}
+		if len(p.uploads)+len(p.prefixes) == limit {
+			p.truncated = true
+			return p
+		}
+		if folded {
+			p.prefixes, p.key, p.id = append(p.prefixes, name), name, ""
+			continue
+		}
+		p.uploads, p.key, p.id = append(p.uploads, u), u.Key, u.ID
+	}
+	return p
+}
+
 func (c *call) listUploads() error {
 	if _, err := c.s.store.bucket(c.bucket); err != nil {
 		return err
@@ -126,43 +160,19 @@ func (c *call) listUploads() error {
 	}
 	prefix, delimiter := c.param("prefix"), c.param("delimiter")
 	keyMarker, idMarker := c.param("key-marker"), c.param("upload-id-marker")
-	var shown []*upload
-	var prefixes []string
-	truncated, nextKey, nextID := false, "", ""
-	for _, u := range c.s.store.uploadsOf(c.bucket) {
-		if !strings.HasPrefix(u.Key, prefix) || u.Key < keyMarker || (u.Key == keyMarker && (idMarker == "" || u.ID <= idMarker)) {
-			continue
-		}
-		name, _, folded := strings.Cut(u.Key[len(prefix):], delimiter)
-		name = prefix + name + delimiter
-		folded = folded && delimiter != ""
-		if folded && ((len(prefixes) > 0 && prefixes[len(prefixes)-1] == name) || name == keyMarker) {
-			continue
-		}
-		if len(shown)+len(prefixes) == limit {
-			truncated = true
-			break
-		}
-		nextKey, nextID = u.Key, u.ID
-		if folded {
-			nextKey, nextID = name, ""
-			prefixes = append(prefixes, name)
-			continue
-		}
-		shown = append(shown, u)
-	}
+	p := pageOfUploads(c.s.store.uploadsOf(c.bucket), prefix, delimiter, keyMarker, idMarker, limit)
 	x := newXML("ListMultipartUploadsResult")
 	e.name(x)
 	x.text("Bucket", c.bucket)
 	x.text("KeyMarker", e.encode(keyMarker))
 	x.text("UploadIdMarker", idMarker)
-	x.text("NextKeyMarker", e.encode(nextKey))
-	x.text("NextUploadIdMarker", nextID)
+	x.text("NextKeyMarker", e.encode(p.key))
+	x.text("NextUploadIdMarker", p.id)
 	x.text("Delimiter", e.encode(delimiter))
 	x.text("Prefix", e.encode(prefix))
 	x.number("MaxUploads", int64(limit))
-	x.truth("IsTruncated", truncated)
-	for _, u := range shown {
+	x.truth("IsTruncated", p.truncated)
+	for _, u := range p.uploads {
 		x.begin("Upload")
 		x.text("Key", e.encode(u.Key))
 		x.text("UploadId", u.ID)
@@ -170,7 +180,7 @@ func (c *call) listUploads() error {
 		x.text("Initiated", isoTime(u.Initiated))
 		x.close()
 	}
-	for _, name := range prefixes {
+	for _, name := range p.prefixes {
 		x.begin("CommonPrefixes")
 		x.text("Prefix", e.encode(name))
 		x.close()

@@ -237,7 +237,7 @@ func (st *store) put(b *bucket, v *version) error {
 		v.release()
 		return err
 	}
-	return st.swap(b, v.Key, func(list []*version) (keep, drop []*version) {
+	return st.install(b, v, func(list []*version) (keep, drop []*version) {
 		keep = append(keep, v)
 		for _, old := range list {
 			if v.Version == nullVersion && old.Version == nullVersion {
@@ -257,7 +257,7 @@ func (st *store) replace(b *bucket, old, v *version) error {
 		v.release()
 		return err
 	}
-	return st.swap(b, v.Key, func(list []*version) (keep, drop []*version) {
+	return st.install(b, v, func(list []*version) (keep, drop []*version) {
 		for _, o := range list {
 			if o.Version == old.Version {
 				keep, drop = append(keep, v), append(drop, o)
@@ -267,6 +267,15 @@ func (st *store) replace(b *bucket, old, v *version) error {
 		}
 		return keep, drop
 	})
+}
+
+// install swaps v in, or drops it when the bucket is gone.
+func (st *store) install(b *bucket, v *version, change func([]*version) (keep, drop []*version)) error {
+	err := st.swap(b, v.Key, change)
+	if err != nil {
+		v.release()
+	}
+	return err
 }
 
 // remove takes one version away; the caller holds the key's stripe.

@@ -60,12 +60,20 @@ func (st *store) beginUpload(m uploadMeta) (*upload, error) {
 		}
 	}
 	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.buckets[m.Bucket] == nil {
-		return nil, errNoSuchBucket(m.Bucket)
+	known := st.buckets[m.Bucket] != nil
+	if known {
+		st.uploads[m.ID] = u
 	}
-	st.uploads[m.ID] = u
-	return u, nil
+	st.mu.Unlock()
+	if known {
+		return u, nil
+	}
+	if u.dir != "" {
+		if err := os.RemoveAll(u.dir); err != nil {
+			return nil, fmt.Errorf("remove upload of a deleted bucket: %w", err)
+		}
+	}
+	return nil, errNoSuchBucket(m.Bucket)
 }
 
 // upload looks an upload of a key up.
