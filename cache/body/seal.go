@@ -1,0 +1,251 @@
+package body
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// errYield ends a seal that nobody waits for because a change came.
+var errYield = errors.New("the content changes again")
+
+// Seal makes the content complete: one base under a key of its own, ready for upload; Sealed = true and CachedGen = Gen of
+// the inode, in one transaction. A file that was written front to back only needs its end; anything else is sealed whole
+// under a fresh key, in steps of 1 MiB, while readers go on and writers wait. Of a sealed file nothing changes. When it
+// fails, the content is as before and may be sealed again.
+func (s *Store) Seal(ctx context.Context, ino index.Ino) error {
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	b := s.acquire(ino)
+	defer s.release(b)
+	return s.seal(ctx, b, false)
+}
+
+// seal is Seal; a background seal gives way to changes with errYield.
+func (s *Store) seal(ctx context.Context, b *body, background bool) error {
+	in, err := s.writeLock(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer b.mu.Unlock()
+	row := b.base.rowCopy()
+	switch {
+	case in.Sealed && (b.base != nil || in.Size > 0):
+		return nil
+	case b.stream != nil && row.size == in.Size && len(b.over) == 0:
+		return s.finishLocked(b, in)
+	case in.Size <= int64(s.o.SmallMax):
+		return s.sealSmallLocked(b, in)
+	}
+	return s.sealLargeLocked(ctx, b, in, background)
+}
+
+// finishLocked ends a stream that holds the whole content.
+func (s *Store) finishLocked(b *body, in index.Inode) error {
+	e := b.editLocked(in)
+	sealed := b.stream.Finish()
+	b.stream = nil
+	return s.commitSealLocked(b, e, sealed)
+}
+
+// commitSealLocked makes e's base the sealed content of the inode's generation.
+func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed) error {
+	e.stream, e.log, e.resetWindows, e.sealed = nil, nil, true, true
+	e.digests = sealed
+	e.row.gen = e.rec.gen
+	e.row.digest, _ = sealed.Marshal()
+	e.rec.visible = e.row.size
+	e.inode = func(in *index.Inode) {
+		if in.Gen == 0 {
+			in.Gen = e.rec.gen
+		}
+		in.Sealed, in.CachedGen = true, in.Gen
+	}
+	return s.commitLocked(b, e)
+}
+
+// sealSmallLocked seals a small file that is not a finished stream, or an empty one.
+func (s *Store) sealSmallLocked(b *body, in index.Inode) error {
+	buf := s.buffer(int(in.Size))
+	defer s.recycle(buf)
+	if err := s.readLocked(b, buf, 0); err != nil {
+		return fmt.Errorf("inode %d: seal: %w", b.ino, err)
+	}
+	e := b.editLocked(in)
+	if err := s.newStream(e); err != nil {
+		return err
+	}
+	if err := e.stream.Seal(buf, buf); err != nil {
+		return err
+	}
+	if len(buf) > 0 {
+		p, err := s.segs.reserve(uint32(len(buf)))
+		if err != nil {
+			return err
+		}
+		e.reserved = []piece{p}
+		p.n = p.cap
+		e.row.pieces, e.row.size = []piece{p}, in.Size
+		if err := s.segs.writeAt(p, buf, 0); err != nil {
+			s.unreserve(e)
+			s.undo(e, b.base.rowCopy(), b.rec.log)
+			return err
+		}
+	}
+	return s.commitSealLocked(b, e, e.stream.Finish())
+}
+
+// sealLargeLocked seals a large file that is not a finished stream. body.mu is given up meanwhile: readers go on, changes
+// wait for body.busy.
+func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, background bool) error {
+	e := b.editLocked(in)
+	fresh := b.stream == nil || e.row.file == 0
+	if fresh {
+		if err := s.newStream(e); err != nil {
+			return err
+		}
+		id, d, err := s.newFile()
+		if err != nil {
+			return err
+		}
+		s.files.put(d)
+		e.row.file = id
+	}
+	from := e.row.size
+	b.stream = nil // it moves on now: whatever happens, nobody else continues it
+	b.busy, b.yield = make(chan struct{}), false
+	b.mu.Unlock()
+	s.ahead(ctx, in.Size-from)
+	err := s.sealRange(ctx, b, e, from, in.Size, background)
+	b.mu.Lock()
+	close(b.busy)
+	b.busy = nil
+	if err == nil {
+		var now index.Inode
+		if now, err = s.inode(b.ino); err == nil && now.Gen != in.Gen {
+			err = fmt.Errorf("inode %d: seal: %w", b.ino, ErrStale)
+		}
+	}
+	if err != nil {
+		s.undo(e, b.base.rowCopy(), b.rec.log)
+		return err
+	}
+	e.row.size = in.Size
+	return s.commitSealLocked(b, e, e.stream.Finish())
+}
+
+// sealRange appends the content of [from, to) to e's stream and file.
+func (s *Store) sealRange(ctx context.Context, b *body, e *edit, from, to int64, background bool) error {
+	d, err := s.files.get(e.row.file)
+	if err != nil {
+		return err
+	}
+	defer s.files.put(d)
+	buf := s.buffer(stepSize)
+	defer s.recycle(buf)
+	for off := from; off < to; off += int64(len(buf)) {
+		buf = buf[:min(int64(stepSize), to-off)]
+		b.mu.RLock()
+		err := s.readLocked(b, buf, off)
+		stop := background && b.yield
+		b.mu.RUnlock()
+		switch {
+		case err != nil:
+			return fmt.Errorf("inode %d: seal at %d: %w", b.ino, off, err)
+		case stop:
+			return errYield
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if err := e.stream.Seal(buf, buf); err != nil {
+			return err
+		}
+		if err := d.writeAt(buf, off); err != nil {
+			return err
+		}
+		s.registerFile(e.row.file, b.ino, off+int64(len(buf)))
+	}
+	return nil
+}
+
+// Fsync makes content and inode durable against a power cut. Callers that come together share the work.
+func (s *Store) Fsync(ctx context.Context, ino index.Ino) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b := s.acquire(ino)
+	defer s.release(b)
+	if _, err := s.readLock(b); err != nil {
+		return err
+	}
+	row, log, version, done := b.base.rowCopy(), b.log, b.version, b.rec.synced
+	held := 0
+	if log != nil {
+		held = len(log.held)
+	}
+	b.mu.RUnlock()
+	if done || len(row.secret) == 0 && log == nil {
+		return s.db.Sync()
+	}
+	r := &retirement{}
+	r.syncRow(row)
+	if log != nil {
+		r.files = append(r.files, log.row.file)
+	}
+	if err := s.syncPlaces(r); err != nil {
+		return err
+	}
+	if err := s.markSynced(b, version); err != nil {
+		return err
+	}
+	if err := s.db.Sync(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if log != nil && b.log == log && held <= len(log.held) {
+		log.barrier(held)
+	}
+	return nil
+}
+
+// syncPlaces makes the files of r durable.
+func (s *Store) syncPlaces(r *retirement) error {
+	for _, id := range r.segs {
+		if err := ignoreGone(s.segs.sync(id)); err != nil {
+			return err
+		}
+	}
+	for _, id := range r.files {
+		if err := ignoreGone(s.syncFile(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markSynced notes that the state with the given version is on the disk, or at least that some state is.
+func (s *Store) markSynced(b *body, version uint64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.loaded {
+		return nil
+	}
+	rec := b.rec
+	rec.protect, rec.synced = true, b.version == version
+	rec.base = b.base.rowCopy()
+	err := s.db.Update(func(tx *index.Tx) error {
+		if _, ok, err := tx.Inode(b.ino); err != nil || !ok {
+			return err
+		}
+		return putRecord(tx, b.ino, rec)
+	})
+	if err == nil {
+		b.rec.protect, b.rec.synced = true, rec.synced
+	}
+	return err
+}

@@ -1,0 +1,193 @@
+package body
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// Remote is where content comes from that is not here; *object.Bucket is one.
+type Remote interface {
+	// Get opens an object, or a range of it, as ciphertext.
+	Get(ctx context.Context, r object.GetRequest) (*object.Download, error)
+}
+
+// Options says how to open a Store.
+type Options struct {
+	DB       *index.DB // required
+	Remote   Remote    // required unless nothing was ever evicted
+	Limit    int64     // bytes on the disk; 0: 10 GiB. At least MinLimit
+	SmallMax int       // largest base in bytes that goes into segments; 0: 64 KiB, at most 1 MiB
+
+	ReadTimeout time.Duration // longest wait of a reader for one answer of the bucket; 0: 60 s
+	Pressure    func()        // called while a writer waits for room: uploads should not be put off; may be nil
+	Logger      *slog.Logger  // nil: nothing is logged
+}
+
+// MinLimit is the smallest cache: below it not even the chunks in flight fit.
+const MinLimit = 16 << 20
+
+// Store keeps the content of files. All methods are safe for concurrent use.
+type Store struct {
+	o       Options
+	db      *index.DB
+	dir     string
+	space   *space
+	segs    *segments
+	files   *files
+	ahead64 int64 // bytes to fetch ahead of a sequential reader at most
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // goroutines and requests
+	kicked chan struct{}
+	gets   singleflight.Group
+
+	small, large sync.Pool // of *[]byte
+	evicting     sync.Mutex
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	bodies  map[index.Ino]*body
+	idle    *list.List // of *body, most recently used first
+	dropped []drop
+	retired []*retirement
+
+	fileMu sync.Mutex // guards owned
+	owned  map[uint64]*ownedFile
+}
+
+// Open opens the cache folder, makes it when it is absent, removes what the index does not know, and begins to seal what was
+// being written when the process ended. The index's lock is what keeps two processes apart.
+func Open(dir string, o Options) (*Store, error) {
+	if o.DB == nil {
+		return nil, errors.New("open cache: no index")
+	}
+	o.Limit = orDefault(o.Limit, 10<<30)
+	if o.Limit < MinLimit {
+		return nil, fmt.Errorf("open cache: a limit of %d bytes is below %d", o.Limit, MinLimit)
+	}
+	o.SmallMax = min(int(orDefault(int64(o.SmallMax), 64<<10)), chunkSize)
+	o.ReadTimeout = time.Duration(orDefault(int64(o.ReadTimeout), int64(time.Minute)))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{o: o, db: o.DB, dir: dir, space: newSpace(o.Limit), kicked: make(chan struct{}, 1),
+		bodies: map[index.Ino]*body{}, idle: list.New(), owned: map[uint64]*ownedFile{},
+		ahead64: max(min(maxAhead, o.Limit/8/chunkSize*chunkSize), chunkSize)}
+	s.files = newFiles(func(id uint64) string {
+		name := fmt.Sprintf("%016x", id)
+		return filepath.Join(dir, "files", name[:2], name)
+	})
+	s.segs = openSegments(filepath.Join(dir, "segments"), segmentSize(o.Limit), s.space)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for _, sub := range []string{"files", "segments"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("open cache: %w", err)
+		}
+	}
+	open, err := s.recover()
+	if err != nil {
+		s.closeFiles()
+		return nil, fmt.Errorf("open cache %s: %w", dir, err)
+	}
+	s.wg.Add(2)
+	go s.keep(s.ctx)
+	go s.sealOpen(open)
+	return s, nil
+}
+
+func orDefault(v, def int64) int64 {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// begin counts a goroutine that Close waits for; false: the store is closed. wg.Done must follow.
+func (s *Store) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// Close ends fetches, frees what can be freed, and makes everything on the disk durable. What is not sealed stays as it is
+// and is sealed after the next Open. The index is left open.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	s.finishDrops()
+	s.removeFetched()
+	err := syncDisk(s.dir)
+	if err == nil {
+		err = s.reap()
+	}
+	if err == nil {
+		err = s.noteClean()
+	}
+	s.closeFiles()
+	if err != nil {
+		return fmt.Errorf("close cache: %w", err)
+	}
+	return nil
+}
+
+// removeFetched deletes the chunks of files that are not here as a whole.
+func (s *Store) removeFetched() {
+	s.fileMu.Lock()
+	var ids []uint64
+	for id, f := range s.owned {
+		if f.remote != nil {
+			ids = append(ids, id)
+		}
+	}
+	s.fileMu.Unlock()
+	for _, id := range ids {
+		s.removeFile(id)
+	}
+}
+
+func (s *Store) closeFiles() {
+	s.cancel()
+	s.segs.files.close()
+	s.files.close()
+}
+
+// Usage is how much room the cache takes.
+type Usage struct {
+	Used    int64 // bytes on the disk
+	Limit   int64 // bytes it may take
+	Unfreed int   // deletions that wait until the index is durable
+}
+
+// Usage returns the present counts.
+func (s *Store) Usage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Usage{Used: s.space.used.Load(), Limit: s.o.Limit, Unfreed: len(s.retired)}
+}
+
+// Wake makes writers who wait for room look again: call it when uploads have made content evictable.
+func (s *Store) Wake() { s.space.wake() }
