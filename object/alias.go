@@ -18,12 +18,6 @@ type (
 	Sealed = cipher.Sealed
 	// Intake takes the digests of ciphertext that was downloaded.
 	Intake = cipher.Intake
-	// Connection says which bucket to open and how to reach it.
-	Connection = oss.Config
-	// Credentials are an access key, with a token when they are temporary.
-	Credentials = oss.Credentials
-	// CredentialsProvider gives the present credentials.
-	CredentialsProvider = oss.Provider
 )
 
 // Kinds of failure of the bucket; see package oss for each.
