@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// explanations give errors of the rooms below an exit code and a hint. The first that matches counts.
+var explanations = []struct {
+	kind error
+	code int
+	hint string
+}{
+	{context.Canceled, exitInterrupted, ""},
+	{object.ErrWrongKey, exitKey, "the bucket holds files under another key: look at --rsa-key, --kms-key and their passphrase; `ossencfs inspect` names the key of an object"},
+	{keys.ErrPassphrase, exitKey, ""},
+	{keys.ErrPublicOnly, exitKey, "mounting needs the private key"},
+	{keys.ErrUnwrap, exitKey, "the cache folder or object was made under another key; another --cache-dir begins a new cache"},
+	{keys.ErrKMSDenied, exitCredentials, "the access key needs kms:GenerateDataKey, kms:Encrypt and kms:Decrypt for this KMS key"},
+	{keys.ErrKMSUnreachable, exitUnreachable, "look at --kms-endpoint and --kms-region"},
+	{keys.ErrConfig, exitUsage, ""},
+	{object.ErrNoSuchBucket, exitBucket, "look at the bucket's name, its region and the endpoint; `ossutil mb` makes a bucket"},
+	{object.ErrWrongEndpoint, exitBucket, "look at --endpoint and --region: they must be the bucket's own"},
+	{object.ErrNotFound, exitBucket, ""},
+	{object.ErrNoCredentials, exitCredentials, "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or choose another source with --credentials"},
+	{object.ErrCredentials, exitCredentials, "look at OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN, or at the source in --credentials"},
+	{object.ErrDenied, exitCredentials, "the access key lacks a permission for this bucket; the README has the RAM policy"},
+	{object.ErrClock, exitCredentials, "set the clock of this machine"},
+	{object.ErrUnreachable, exitUnreachable, "look at --endpoint, --region and --proxy, and at the network"},
+	{object.ErrUnavailable, exitUnreachable, "look at the network and try again"},
+	{object.ErrThrottled, exitUnreachable, "OSS asks for fewer requests; try again later"},
+	{object.ErrArchived, exitFailure, "restore the object first: `ossutil restore`"},
+	{errLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},
+	{cache.ErrForeignCache, exitCache, "give each bucket and prefix its own --cache-dir"},
+	{errWrongSecret, exitCache, "mount with the key that made this cache folder, or choose another --cache-dir"},
+	{errCorrupt, exitCache, "another --cache-dir begins a new cache; files that were not uploaded are only in the damaged one, so keep it"},
+	{syscall.ENOSPC, exitFailure, "the local disk is full"},
+}
+
+// explain finds exit code and hints of an error. Those it was given where it arose come first.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		if f.code != exitFailure || len(f.hints) > 0 || f.err == nil {
+			return &failure{err: keepText(err, f), code: f.code, hints: f.hints}
+		}
+	}
+	for _, e := range explanations {
+		if errors.Is(err, e.kind) {
+			out := &failure{err: err, code: e.code}
+			if e.hint != "" {
+				out.hints = []string{e.hint}
+			}
+			return out
+		}
+	}
+	var n net.Error
+	if errors.As(err, &n) {
+		return &failure{err: err, code: exitUnreachable}
+	}
+	return &failure{err: err, code: exitFailure}
+}
+
+// keepText is the outermost error, so that its text has everything that was tried; nil for a failure that was told.
+func keepText(err error, f *failure) error {
+	if f.err == nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"os/signal"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/object"
+)
+
+func getCommand() *command {
+	return &command{name: "get", usage: getUsage, run: runGet, bucket: bucketAt(0),
+		options: join(generalOptions, bucketOptions, keyOptions, []option{{name: "quiet", cli: true}, {name: "force", cli: true}})}
+}
+
+func runGet(ctx context.Context, c *call) error {
+	if err := c.wantArgs("oss://BUCKET/KEY", "FILE"); err != nil {
+		return err
+	}
+	t, err := parseTarget(c.args[0])
+	if err != nil {
+		return err
+	}
+	if t.key == "" {
+		return usageError(fmt.Errorf("%s names no object", c.args[0]), "an object is written oss://BUCKET/KEY")
+	}
+	r := c.read()
+	quiet, force := r.is("quiet"), r.is("force")
+	if r.err != nil {
+		return r.err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dest := c.args[1]
+	if info, err := os.Stat(dest); err == nil && info.IsDir() {
+		dest = filepath.Join(dest, path.Base(t.key))
+	}
+	if _, err := os.Lstat(dest); dest != "-" && !force && !errors.Is(err, iofs.ErrNotExist) {
+		return fail(exitFailure, fmt.Errorf("%s exists already", dest), "--force replaces it")
+	}
+	b, err := c.openBucket(ctx, t)
+	if err != nil {
+		return err
+	}
+	bar := c.newProgress(-1, path.Base(t.key), quiet || dest == "-")
+	if dest == "-" {
+		err = getStream(ctx, b, t.key, c.stdout, bar)
+	} else {
+		err = getFile(ctx, b, t.key, dest, force, bar)
+	}
+	bar.finish()
+	return errors.Join(err, b.Close())
+}
+
+// getStream writes an object to a pipe or the terminal.
+func getStream(ctx context.Context, b *object.Bucket, key string, w io.Writer, bar progress) error {
+	buf := bufio.NewWriterSize(w, 1<<20)
+	if _, err := b.GetFile(ctx, key, buf, bar.add); err != nil {
+		return err
+	}
+	return buf.Flush()
+}
+
+// getFile writes an object to a file beside dest, which takes its name when it is whole and on the disk.
+func getFile(ctx context.Context, b *object.Bucket, key, dest string, force bool, bar progress) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(dest), ".ossencfs-get-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	info, err := b.GetFile(ctx, key, f, bar.add)
+	if err != nil {
+		return err
+	}
+	mode := os.FileMode(0o600)
+	if info.HasAttr {
+		mode = os.FileMode(info.Attr.Mode & 0o777)
+	}
+	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
+		return err
+	}
+	if mtime := time.Unix(0, info.Attr.Mtime); info.Attr.Mtime != 0 {
+		if err := os.Chtimes(f.Name(), mtime, mtime); err != nil {
+			return err
+		}
+	}
+	if err := rename(f.Name(), dest, force); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// rename gives a file its final name; without force it does not replace one that appeared meanwhile.
+func rename(from, to string, force bool) error {
+	if force {
+		return os.Rename(from, to)
+	}
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // a file system without the flag
+		return os.Rename(from, to)
+	}
+	if err != nil {
+		return fmt.Errorf("rename to %s: %w", to, err)
+	}
+	return nil
+}

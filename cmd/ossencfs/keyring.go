@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// secrets are passphrases that were typed at the terminal, by key file. A background mount gets them through a pipe,
+// because it has no terminal.
+type secrets map[string][]byte
+
+// wipe forgets the passphrases as far as Go allows.
+func (s secrets) wipe() {
+	for _, p := range s {
+		keys.Wipe(p)
+	}
+}
+
+// keyring loads the master keys that the options name. typed may be nil; otherwise passphrases in it are used, and what
+// has to be asked for is added.
+func (c *call) keyring(ctx context.Context, r *reader, conn object.Connection, typed secrets) (*keys.Keyring, error) {
+	matdesc, source := r.matdesc(), r.passphraseSource(ctx)
+	rsaFile, kmsID := r.text("rsa-key"), r.text("kms-key")
+	if r.err != nil {
+		return nil, r.err
+	}
+	switch {
+	case rsaFile == "" && kmsID == "":
+		return nil, fail(exitKey, errors.New("no master key is given"), "give --rsa-key FILE or --kms-key ID; `ossencfs keygen FILE` makes an RSA key")
+	case rsaFile != "" && kmsID != "":
+		return nil, usageError(errors.New("--rsa-key and --kms-key are both given, and new files are wrapped under one key"),
+			"give the other one as --read-rsa-key or --read-kms-key")
+	}
+	load := keyLoader{reader: r, conn: conn, source: source, typed: typed, credentials: (&kmsCredentials{provider: conn.Credentials}).get}
+	var all []keys.MasterKey
+	for _, file := range append(nonEmpty(rsaFile), r.list("read-rsa-key")...) {
+		k, err := load.rsa(file, matdescFor(file, rsaFile, matdesc))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, k)
+	}
+	for _, id := range append(nonEmpty(kmsID), r.list("read-kms-key")...) {
+		k, err := load.kms(id, matdescFor(id, kmsID, matdesc))
+		if err != nil {
+			return nil, err
+		}
+		if id == kmsID {
+			all = append([]keys.MasterKey{k}, all...)
+			continue
+		}
+		all = append(all, k)
+	}
+	return keys.NewKeyring(all[0], all[1:]...), nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// matdescFor is the description of the primary key; the others have none, and are found by trial.
+func matdescFor(name, primary string, matdesc map[string]string) map[string]string {
+	if name == primary {
+		return matdesc
+	}
+	return nil
+}
+
+// keyLoader loads master keys.
+type keyLoader struct {
+	reader      *reader
+	conn        object.Connection
+	source      keys.Passphrase // nil: none was named
+	typed       secrets
+	credentials func(context.Context) (id, secret, token string, err error)
+}
+
+// rsa loads an RSA key. Where its file needs a passphrase and no source was named, the passphrase is asked for.
+func (l *keyLoader) rsa(file string, matdesc map[string]string) (keys.MasterKey, error) {
+	file = expandHome(file)
+	source := l.source
+	if source == nil {
+		source = func() ([]byte, error) {
+			if p, ok := l.typed[file]; ok {
+				return append([]byte(nil), p...), nil
+			}
+			p, err := keys.PassphrasePrompt("passphrase of " + file + ": ")()
+			if err == nil && l.typed != nil {
+				l.typed[file] = append([]byte(nil), p...)
+			}
+			return p, err
+		}
+	}
+	k, err := keys.LoadRSA(file, source, matdesc)
+	if err != nil {
+		return nil, fail(exitKey, err, rsaHint(err))
+	}
+	return k, nil
+}
+
+func rsaHint(err error) string {
+	switch {
+	case errors.Is(err, keys.ErrNoPassphrase):
+		return "give --key-passphrase-file, --key-passphrase-env or --key-passphrase-command, or run it in a terminal"
+	case errors.Is(err, keys.ErrPassphrase):
+		return "a file's last line end is not part of the passphrase; everything else in it is"
+	}
+	return ""
+}
+
+// kms makes a KMS key; it sends nothing. A passphrase becomes the encryption context, as in the Python SDK.
+func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, error) {
+	c := keys.KMSConfig{KeyID: id, Region: l.reader.text("kms-region"), Endpoint: l.reader.text("kms-endpoint"),
+		CAFile: l.conn.CAFile, MatDesc: matdesc, Credentials: l.credentials}
+	if c.Region == "" {
+		c.Region = l.conn.Region
+	}
+	if l.source != nil {
+		p, err := l.source()
+		if err != nil {
+			return nil, fail(exitKey, err, rsaHint(err))
+		}
+		c.Passphrase = string(p)
+		keys.Wipe(p)
+	}
+	k, err := keys.NewKMS(c)
+	if err != nil {
+		return nil, usageError(fmt.Errorf("KMS key %s: %w", id, err))
+	}
+	return k, nil
+}
+
+// passphraseSource is the source that the options name, nil when there is none.
+func (r *reader) passphraseSource(ctx context.Context) keys.Passphrase {
+	var source keys.Passphrase
+	named := ""
+	for _, s := range []struct {
+		name string
+		make func(string) keys.Passphrase
+	}{
+		{"key-passphrase-file", func(path string) keys.Passphrase { return keys.PassphraseFile(expandHome(path)) }},
+		{"key-passphrase-env", keys.PassphraseEnv},
+		{"key-passphrase-command", func(line string) keys.Passphrase { return keys.PassphraseCommand(ctx, line) }},
+	} {
+		value := r.text(s.name)
+		if value == "" {
+			continue
+		}
+		if source != nil && r.err == nil {
+			r.err = usageError(fmt.Errorf("--%s and --%s are both given", named, s.name), "the passphrase comes from one place")
+		}
+		source, named = s.make(value), s.name
+	}
+	return source
+}
+
+// matdesc reads the description of the primary key.
+func (r *reader) matdesc() map[string]string {
+	list := r.list("matdesc")
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(list))
+	for _, pair := range list {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			r.bad("matdesc", "want NAME=VALUE")
+		}
+		m[name] = value
+	}
+	return m
+}

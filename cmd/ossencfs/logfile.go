@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLog is the size in bytes at which a log is put aside as FILE.1, over an older one.
+const maxLog = 8 << 20
+
+// logFile is the log of a background mount. Standard output and error go there too, so that a crash leaves its trace.
+type logFile struct {
+	path  string
+	limit int64
+
+	mu   sync.Mutex // mu guards the fields below
+	file *os.File
+	size int64
+}
+
+// openLog opens a log for appending; only this user may read it.
+func openLog(path string) (*logFile, error) {
+	l := &logFile{path: path, limit: maxLog}
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("log file: %w", err)
+	}
+	return l, nil
+}
+
+func (l *logFile) open() error {
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.file, l.size = f, info.Size()
+	return nil
+}
+
+// Write appends one line. When the log is full it begins a new one; when that fails it goes on with the old one.
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.size+int64(len(p)) > l.limit && l.size > 0 {
+		l.rotateLocked()
+	}
+	n, err := l.file.Write(p)
+	l.size += int64(n)
+	return n, err
+}
+
+func (l *logFile) rotateLocked() {
+	old := l.file
+	if os.Rename(l.path, l.path+".1") != nil || l.open() != nil {
+		return
+	}
+	old.Close()
+	_ = l.takeStdioLocked() // a crash would be told in the old log then
+}
+
+// takeStdio points standard output and error at the log.
+func (l *logFile) takeStdio() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.takeStdioLocked()
+}
+
+func (l *logFile) takeStdioLocked() error {
+	for fd := 1; fd <= 2; fd++ {
+		if err := unix.Dup3(int(l.file.Fd()), fd, 0); err != nil {
+			return fmt.Errorf("redirect to the log: %w", err)
+		}
+	}
+	return nil
+}
+
+// newLogger writes lines at or above a level.
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelWarn // the words were checked before
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}

@@ -1,0 +1,157 @@
+// Command ossencfs mounts an Alibaba Cloud OSS bucket with client-side encryption as a directory, and carries the tools
+// around it. `ossencfs help` is its manual; docs/CONFIGURATION.md has every option.
+//
+// Glossary:
+//
+//	option    a setting with one name: --name, OSSENCFS_NAME, name = … in the configuration file, -o name=…
+//	values    what the options were set to, and where each came from
+//	session   a mount in this process: bucket, cache, file system and control socket together
+//	record    the file in the runtime folder through which umount, status and sync find a session
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// program is the world of one run. Tests replace its parts.
+type program struct {
+	stdin  *os.File
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) string
+}
+
+// command is one word after `ossencfs`.
+type command struct {
+	name    string
+	usage   string   // the manual of the command, hand-written
+	options []option // what it accepts
+	bucket  func(args []string) string
+	run     func(ctx context.Context, c *call) error
+}
+
+// call is a command with its arguments.
+type call struct {
+	*program
+	options []option
+	values  values
+	args    []string // positional arguments
+	given   []string // all arguments as they were typed, for the background process
+}
+
+func main() {
+	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	os.Exit(p.run(context.Background(), os.Args))
+}
+
+// run executes one command line and returns the exit code.
+func (p *program) run(ctx context.Context, argv []string) int {
+	args := argv[1:]
+	if isMountHelper(argv) {
+		args = append([]string{"mount"}, args...)
+	}
+	err := p.dispatch(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	return p.complain(err)
+}
+
+// isMountHelper reports whether mount(8) called us: as mount.ossencfs or mount.fuse.ossencfs, or as mount.fuse does,
+// with the bucket for the first argument.
+func isMountHelper(argv []string) bool {
+	name := filepath.Base(argv[0])
+	return name == "mount.ossencfs" || name == "mount.fuse.ossencfs" || len(argv) > 1 && strings.HasPrefix(argv[1], "oss://")
+}
+
+func (p *program) dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		fmt.Fprint(p.stderr, overview)
+		return quiet(exitUsage)
+	}
+	name := args[0]
+	switch name {
+	case "-h", "--help", "help":
+		return p.help(args[1:])
+	case "-V", "--version":
+		name = "version"
+	}
+	cmd := findCommand(name)
+	if cmd == nil {
+		names := make([]string, 0, len(commands()))
+		for _, c := range commands() {
+			names = append(names, c.name)
+		}
+		return usageError(fmt.Errorf("there is no command %q", name), didYouMean(name, names), "`ossencfs help` lists the commands")
+	}
+	return p.call(ctx, cmd, args[1:])
+}
+
+// call parses the rest of the command line, fills in the configuration and runs the command.
+func (p *program) call(ctx context.Context, cmd *command, args []string) error {
+	flags, rest, err := parseArgs(cmd.options, args)
+	if errors.Is(err, errHelp) {
+		fmt.Fprint(p.stdout, cmd.usage)
+		return nil
+	}
+	if err != nil {
+		return withHints(err, fmt.Sprintf("`ossencfs help %s` explains it", cmd.name))
+	}
+	bucket := ""
+	if cmd.bucket != nil {
+		bucket = cmd.bucket(rest)
+	}
+	v, err := p.resolve(cmd.options, flags, bucket)
+	if err != nil {
+		return err
+	}
+	return cmd.run(ctx, &call{program: p, options: cmd.options, values: v, args: rest, given: args})
+}
+
+// help prints the overview, or the manual of a command.
+func (p *program) help(args []string) error {
+	if len(args) == 0 {
+		fmt.Fprint(p.stdout, overview)
+		return nil
+	}
+	cmd := findCommand(args[0])
+	if cmd == nil {
+		return usageError(fmt.Errorf("there is no command %q", args[0]), "`ossencfs help` lists the commands")
+	}
+	fmt.Fprint(p.stdout, cmd.usage)
+	return nil
+}
+
+// commands lists all commands in the order of the overview.
+func commands() []*command {
+	return []*command{
+		mountCommand(), umountCommand(), statusCommand(), syncCommand(), putCommand(), getCommand(),
+		inspectCommand(), keygenCommand(), demoCommand(), emulatorCommand(), versionCommand(),
+	}
+}
+
+func findCommand(name string) *command {
+	for _, c := range commands() {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// wantArgs checks the number of positional arguments.
+func (c *call) wantArgs(names ...string) error {
+	switch {
+	case len(c.args) < len(names):
+		return usageError(fmt.Errorf("%s is missing", names[len(c.args)]))
+	case len(c.args) > len(names):
+		return usageError(fmt.Errorf("argument %q is one too many", c.args[len(names)]))
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+func mountCommand() *command {
+	return &command{name: "mount", usage: mountUsage, run: runMount, bucket: bucketAt(0), options: join(
+		generalOptions, bucketOptions, keyOptions, transferOptions, mountOptions, cacheOptions, logOptions, []option{
+			{name: "foreground", cli: true},
+			{name: "o", arg: "OPTIONS", many: true, cli: true},
+			// mount(8) gives these to its helpers; they say nothing to us.
+			{name: "n", cli: true}, {name: "s", cli: true}, {name: "v", cli: true},
+			{name: "t", arg: "TYPE", cli: true},
+		})}
+}
+
+// mountConfig is all that a mount was told.
+type mountConfig struct {
+	target   target // bucket and prefix
+	dir      string // mount point; absolute once it was checked
+	nonempty bool
+	noexec   bool
+	object   object.Options // without keyring
+	cache    cache.Options  // without bucket and logger
+	fs       fs.Options     // without logger
+	logFile  string
+	logLevel string
+
+	madeCacheDir bool // by this process, which removes it again when the mount fails
+}
+
+func runMount(ctx context.Context, c *call) error {
+	if err := c.wantArgs("oss://BUCKET", "DIR"); err != nil {
+		return err
+	}
+	r := c.read()
+	foreground := r.is("foreground")
+	cfg, err := c.mountConfig(r)
+	if err != nil {
+		return err
+	}
+	privateFiles()
+	if ready := readyPipe(c.getenv); ready != nil {
+		return c.runChild(ctx, cfg, ready)
+	}
+	typed := secrets{}
+	defer typed.wipe()
+	p, err := c.prepare(ctx, cfg, typed)
+	if err != nil {
+		return err
+	}
+	if p.told != "" {
+		fmt.Fprintf(c.stderr, "ossencfs: %s\n", p.told)
+	}
+	if foreground {
+		err = c.serve(ctx, cfg, p, newLogger(c.stderr, cfg.logLevel), func(s *session) error {
+			fmt.Fprintln(c.stdout, s.cfg.greeting())
+			return nil
+		})
+	} else {
+		err = c.background(ctx, cfg, typed)
+	}
+	if err != nil {
+		cfg.tidy()
+	}
+	return err
+}
+
+// mountConfig reads the options of a mount. It touches nothing.
+func (c *call) mountConfig(r *reader) (*mountConfig, error) {
+	t, err := parseTarget(c.args[0])
+	if err != nil {
+		return nil, err
+	}
+	if prefix := strings.Trim(r.text("prefix"), "/"); prefix != "" {
+		t.key = strings.Trim(strings.Trim(t.key, "/")+"/"+prefix, "/")
+	}
+	t.key = strings.Trim(t.key, "/")
+	uid := uint32(r.number("uid", 10, int64(os.Geteuid()), 0, 1<<32-2)) //nolint:gosec // within the limits given
+	gid := uint32(r.number("gid", 10, int64(os.Getegid()), 0, 1<<32-2)) //nolint:gosec // within the limits given
+	umask := uint32(r.number("umask", 8, 0o022, 0, 0o777))              //nolint:gosec // within the limits given
+	cfg := &mountConfig{target: t, dir: c.args[1], nonempty: r.is("nonempty"), noexec: r.is("noexec"), object: r.objectOptions(t),
+		logLevel: r.choice("log-level"), logFile: expandHome(r.text("log-file"))}
+	cfg.object.Prefix, cfg.object.ReadOnly = t.key, r.is("read-only")
+	cfg.object.DefaultAttr = object.DefaultAttr{UID: uid, GID: gid, Umask: umask}
+	cfg.cache = cache.Options{
+		Dir: expandHome(r.text("cache-dir")), Limit: r.size("cache-size"), Settle: r.duration("settle"), LateLimit: r.duration("late-limit"),
+		MetaTTL: r.duration("metadata-ttl"), Workers: int(r.number("workers", 10, 16, 1, 1024)), ReadOnly: cfg.object.ReadOnly,
+		FsyncRemote: r.choice("fsync") == "remote", CloseRemote: r.choice("close") == "remote", Exclusive: r.is("exclusive"),
+		UID: uid, GID: gid, Umask: umask,
+	}
+	cfg.fs = fs.Options{Source: t.String(), AllowOther: r.is("allow-other"), ReadOnly: cfg.object.ReadOnly, Suid: r.is("suid"), Dev: r.is("dev"),
+		Writeback: r.is("writeback")}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return cfg, c.placeFiles(cfg)
+}
+
+// placeFiles decides where cache and log are.
+func (c *call) placeFiles(cfg *mountConfig) error {
+	if cfg.cache.Dir == "" {
+		cfg.cache.Dir = c.defaultCacheDir(cfg.object.Connection.Endpoint+cfg.object.Connection.Region, cfg.target.bucket, cfg.target.key)
+	}
+	dir, err := filepath.Abs(cfg.cache.Dir)
+	if err != nil {
+		return fmt.Errorf("cache folder: %w", err)
+	}
+	cfg.cache.Dir = dir
+	if cfg.logFile == "" {
+		cfg.logFile = filepath.Join(dir, "ossencfs.log")
+	}
+	cfg.logFile, err = filepath.Abs(cfg.logFile)
+	return err
+}
+
+// greeting is what is said when the mount answers: where it is, and what close and fsync promise.
+func (cfg *mountConfig) greeting() string {
+	wait := map[bool]string{false: "this machine", true: "the bucket"}
+	mode := map[bool]string{false: "local", true: "remote"}
+	text := fmt.Sprintf("mounted %s on %s\n", cfg.target, cfg.dir)
+	if cfg.object.ReadOnly {
+		return text + "read-only"
+	}
+	return text + fmt.Sprintf("durability: close waits for %s (close=%s), fsync for %s (fsync=%s)", wait[cfg.cache.CloseRemote], mode[cfg.cache.CloseRemote],
+		wait[cfg.cache.FsyncRemote], mode[cfg.cache.FsyncRemote])
+}
+
+// connectTimeout bounds how long a mount tries to reach OSS and KMS before it gives up.
+const connectTimeout = time.Minute
+
+// serve opens a session, calls ready, and returns when the mount has ended and its uploads are done.
+func (c *call) serve(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger, ready func(*session) error) error {
+	signals := catchSignals()
+	defer signals.stop()
+	s, err := c.openSession(signals.firstOr(ctx), cfg, p, log)
+	if err != nil {
+		return err
+	}
+	if err := ready(s); err != nil {
+		return errors.Join(err, s.close(ctx, cache.CloseNow))
+	}
+	return s.run(ctx, signals)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// progress shows how far a transfer is: a bar on a terminal, nothing elsewhere. The zero value shows nothing.
+type progress struct{ bar *progressbar.ProgressBar }
+
+// newProgress makes a bar of a number of bytes, -1 when it is not known.
+func (c *call) newProgress(total int64, label string, silent bool) progress {
+	f, ok := c.stderr.(*os.File)
+	if silent || !ok || !term.IsTerminal(int(f.Fd())) {
+		return progress{}
+	}
+	return progress{bar: progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(f),
+		progressbar.OptionSetDescription(label),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionUseIECUnits(true),
+		progressbar.OptionShowCount(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetElapsedTime(false))}
+}
+
+// add moves the bar on by n bytes.
+func (p progress) add(n int64) {
+	if p.bar != nil {
+		_ = p.bar.Add64(n) // a bar that cannot be drawn is no failure
+	}
+}
+
+// set moves the bar to a position out of a total that may have changed.
+func (p progress) set(done, total int64, label string) {
+	if p.bar != nil {
+		p.bar.ChangeMax64(max(total, 1))
+		p.bar.Describe(label)
+		_ = p.bar.Set64(done) // as above
+	}
+}
+
+// finish removes the bar.
+func (p progress) finish() {
+	if p.bar != nil {
+		_ = p.bar.Finish() // as above
+	}
+}

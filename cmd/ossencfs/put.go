@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/ossencfs/ossencfs/object"
+)
+
+func putCommand() *command {
+	return &command{name: "put", usage: putUsage, run: runPut, bucket: bucketAt(1),
+		options: join(generalOptions, bucketOptions, keyOptions, transferOptions, []option{{name: "quiet", cli: true}})}
+}
+
+func runPut(ctx context.Context, c *call) error {
+	if err := c.wantArgs("FILE", "oss://BUCKET/KEY"); err != nil {
+		return err
+	}
+	t, err := parseTarget(c.args[1])
+	if err != nil {
+		return err
+	}
+	if t.key == "" || strings.HasSuffix(t.key, "/") {
+		t.key += filepath.Base(c.args[0])
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	f, err := os.Open(c.args[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return usageError(fmt.Errorf("%s is a directory", c.args[0]), "put uploads single files; mount the bucket to copy a tree")
+	}
+	b, err := c.openBucket(ctx, t)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.putFile(ctx, b, f, info, t.key), b.Close())
+}
+
+// putFile uploads an open file. What is no regular file, such as a pipe, has a size that nobody knows.
+func (c *call) putFile(ctx context.Context, b *object.Bucket, f *os.File, info os.FileInfo, key string) error {
+	r := c.read()
+	quiet := r.is("quiet")
+	if r.err != nil {
+		return r.err
+	}
+	size := info.Size()
+	if !info.Mode().IsRegular() {
+		size = -1
+	}
+	bar := c.newProgress(size, filepath.Base(key), quiet)
+	_, err := b.PutFile(ctx, object.FileRequest{Key: key, Source: f, Size: size, Attr: attrOf(info), Progress: bar.add})
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	if !quiet {
+		fmt.Fprintf(c.stdout, "oss://%s/%s\n", b.Name(), key)
+	}
+	return nil
+}
+
+// attrOf is what the bucket keeps of a local file.
+func attrOf(info os.FileInfo) object.Attr {
+	a := object.Attr{Mode: object.ModeRegular | uint32(info.Mode().Perm()), Mtime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		a.UID, a.GID = st.Uid, st.Gid
+		if info.Mode().IsRegular() {
+			a.Mode = object.ModeRegular | st.Mode&object.ModePerm
+		}
+	}
+	return a
+}

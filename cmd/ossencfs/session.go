@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// session is a mount in this process. It lives through three phases: mounted, uploading what is left (the mount has ended),
+// finished.
+type session struct {
+	cfg     *mountConfig
+	log     *slog.Logger
+	bucket  *object.Bucket
+	cache   *cache.Cache
+	server  *fs.Server
+	record  *record
+	runtime string // runtime folder
+	control *control
+
+	hurry    context.Context // ends when uploads must be left for the next mount
+	hurryNow context.CancelFunc
+
+	finished chan struct{} // closed when everything is released
+	mu       sync.Mutex    // mu guards result
+	result   result
+}
+
+// result is how a session ended.
+type result struct {
+	left int64 // files that are not in the bucket yet
+	err  error
+}
+
+// openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
+func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger) (_ *session, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	s := &session{cfg: cfg, log: log, runtime: c.runtimeDir(), finished: make(chan struct{})}
+	s.hurry, s.hurryNow = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(context.Background(), cache.CloseNow))
+		}
+	}()
+	if err := noCoreDumps(); err != nil {
+		return nil, err
+	}
+	cfg.object.Keyring = p.ring
+	if s.bucket, err = object.Open(ctx, cfg.object); err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", cfg.target.bucket, err)
+	}
+	if err := s.bucket.VerifyKey(ctx); err != nil {
+		return nil, fmt.Errorf("check the master key with %s: %w", cfg.target, err)
+	}
+	cfg.cache.Bucket, cfg.cache.Logger = s.bucket, log
+	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
+		return nil, err
+	}
+	cfg.fs.Logger = log
+	if s.server, err = fs.Mount(ctx, s.cache, cfg.dir, cfg.fs); err != nil {
+		return nil, fail(exitMountPoint, err)
+	}
+	if err := cfg.remountNoexec(); err != nil {
+		return nil, err
+	}
+	s.record = newRecord(cfg.dir, cfg.target.String(), cfg.cache.Dir, p.logFile)
+	listener, err := s.record.listen(s.runtime)
+	if err != nil {
+		return nil, err
+	}
+	s.control = serveControl(s, listener)
+	return s, noDebuggers()
+}
+
+// remountNoexec adds a flag that the mount itself cannot carry.
+func (cfg *mountConfig) remountNoexec() error {
+	if !cfg.noexec {
+		return nil
+	}
+	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND | unix.MS_NOEXEC)
+	for _, f := range []struct {
+		on   bool
+		flag uintptr
+	}{{!cfg.fs.Suid, unix.MS_NOSUID}, {!cfg.fs.Dev, unix.MS_NODEV}, {cfg.fs.ReadOnly, unix.MS_RDONLY}} {
+		if f.on {
+			flags |= f.flag
+		}
+	}
+	if err := unix.Mount("", cfg.dir, "", flags, ""); err != nil {
+		return fmt.Errorf("make %s noexec: %w", cfg.dir, err)
+	}
+	return nil
+}
+
+// run waits until the mount has ended — by a signal, by `ossencfs umount` or from outside — and then for the uploads.
+func (s *session) run(ctx context.Context, sig *signals) error {
+	stop := context.AfterFunc(sig.second, s.hurryNow)
+	defer stop()
+	select {
+	case <-s.server.Done():
+	case <-sig.first.Done():
+		s.endMount(sig.second)
+	case <-ctx.Done():
+		s.hurryNow()
+		s.endMount(s.hurry)
+	}
+	s.server.Wait()
+	if left := s.status().PendingFiles; left > 0 && s.hurry.Err() == nil {
+		s.log.Info("unmounted; uploading what is left", "files", left)
+		if s.record.LogFile == "" {
+			fmt.Fprintf(os.Stderr, "ossencfs: uploading %d files; Ctrl-C leaves them for the next mount\n", left)
+		}
+	}
+	err := s.close(either(ctx, s.hurry), cache.CloseDrain)
+	s.mu.Lock()
+	r := s.result
+	s.mu.Unlock()
+	if err == nil && r.left > 0 {
+		return fail(exitPending, fmt.Errorf("%d files are not in the bucket yet", r.left), "the next mount with cache folder "+s.cfg.cache.Dir+" uploads them")
+	}
+	return err
+}
+
+// endMount unmounts for a signal. A busy mount is taken out of the tree and ends with its last open file, or at once when
+// the second signal comes.
+func (s *session) endMount(second context.Context) {
+	err := s.server.Unmount()
+	if err == nil {
+		return
+	}
+	s.log.Warn("the mount is busy; it ends when the last file in it is closed", "mountpoint", s.cfg.dir, "error", err)
+	if err := detach(s.cfg.dir); err != nil {
+		s.log.Error("cannot detach the mount", "error", err)
+	}
+	select {
+	case <-s.server.Done():
+	case <-second.Done():
+		if err := s.server.Abort(); err != nil {
+			s.log.Error("cannot abort the mount", "error", err)
+		}
+	}
+}
+
+// close releases everything in the order in which it depends on each other, and tells those who wait.
+func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
+	var errs []error
+	if s.server != nil {
+		errs = append(errs, s.server.Unmount())
+	}
+	if s.cache != nil {
+		errs = append(errs, s.closeCache(ctx, mode))
+	}
+	if s.bucket != nil {
+		errs = append(errs, s.bucket.Close())
+	}
+	if s.record != nil {
+		errs = append(errs, s.record.forget(s.runtime))
+	}
+	s.hurryNow()
+	err := errors.Join(errs...)
+	s.mu.Lock()
+	s.result.err = err
+	s.mu.Unlock()
+	close(s.finished)
+	if s.control != nil {
+		err = errors.Join(err, s.control.stop())
+	}
+	return err
+}
+
+// closeCache ends the cache and notes how much is left. That uploads were cut short on request is no error.
+func (s *session) closeCache(ctx context.Context, mode cache.CloseMode) error {
+	err := s.cache.Close(ctx, mode)
+	left := s.status().PendingFiles
+	s.mu.Lock()
+	s.result.left = left
+	s.mu.Unlock()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// requestUnmount is what `ossencfs umount` asks for. With now, uploads are left for the next mount.
+func (s *session) requestUnmount(now bool) error {
+	select {
+	case <-s.server.Done():
+	default:
+		if err := s.server.Unmount(); err != nil {
+			if errors.Is(err, unix.EBUSY) || isBusy(s.cfg.dir) {
+				return fail(exitMountPoint, fmt.Errorf("%s is busy: files are open or somebody works in it", s.cfg.dir), "`fuser -vm "+s.cfg.dir+"` shows who")
+			}
+			return fail(exitMountPoint, err)
+		}
+	}
+	if now {
+		s.hurryNow()
+	}
+	return nil
+}
+
+// isBusy reports whether our mount is still there after an unmount that failed.
+func isBusy(dir string) bool {
+	m, ok, err := mountAt(dir)
+	return err == nil && ok && m.fstype == fuseType
+}
+
+// control is the session's end of the control socket.
+type control struct {
+	listener net.Listener
+	shut     func(context.Context) error
+	served   chan struct{}
+}
+
+// controlGrace is how long those who wait for the end of a session have to be told.
+const controlGrace = 5 * time.Second
+
+// stop ends the control socket after everybody who waited was told.
+func (c *control) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), controlGrace)
+	defer cancel()
+	err := c.shut(ctx)
+	<-c.served
+	return err
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+func statusCommand() *command {
+	return &command{name: "status", usage: statusUsage, run: runStatus, options: []option{{name: "json", cli: true}, {name: "watch", cli: true}}}
+}
+
+func runStatus(ctx context.Context, c *call) error {
+	if len(c.args) > 1 {
+		return c.wantArgs("DIR")
+	}
+	dir := ""
+	if len(c.args) == 1 {
+		var err error
+		if dir, err = resolveDir(c.args[0]); err != nil {
+			return fail(exitMountPoint, err)
+		}
+	}
+	r := c.read()
+	asJSON, watch := r.is("json"), r.is("watch")
+	if r.err != nil {
+		return r.err
+	}
+	if !watch {
+		return c.showStatus(ctx, dir, asJSON)
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if f, ok := c.stdout.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
+			fmt.Fprint(c.stdout, "\x1b[H\x1b[2J")
+		}
+		if err := c.showStatus(ctx, dir, asJSON); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// showStatus prints the state of all mounts, or of the one at dir.
+func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
+	list, err := c.askAll(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if dir != "" && len(list) == 0 {
+		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
+	}
+	if asJSON {
+		return json.NewEncoder(c.stdout).Encode(map[string]any{"mounts": list})
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(c.stdout, "no mounts")
+	}
+	for i := range list {
+		if i > 0 {
+			fmt.Fprintln(c.stdout)
+		}
+		writeStatus(c.stdout, &list[i])
+	}
+	return nil
+}
+
+// askAll asks the sessions of this user, or those on one mount point. Records of sessions that are gone are removed on
+// the way.
+func (c *call) askAll(ctx context.Context, dir string) ([]mountStatus, error) {
+	records, err := c.records()
+	if err != nil {
+		return nil, err
+	}
+	list := []mountStatus{}
+	for _, r := range records {
+		if dir != "" && r.Mountpoint != dir {
+			continue
+		}
+		m, err := r.askStatus(ctx, c.runtimeDir())
+		switch {
+		case errors.Is(err, errGone):
+			continue
+		case err != nil:
+			m = mountStatus{record: *r, Error: err.Error()}
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// writeStatus shows one mount to people.
+func writeStatus(w io.Writer, m *mountStatus) {
+	state := "mounted"
+	switch {
+	case m.Error != "":
+		state = "does not answer: " + m.Error
+	case m.Uploading:
+		state = "unmounted, uploading"
+	case m.ReadOnly:
+		state = "mounted read-only"
+	}
+	fmt.Fprintf(w, "%s on %s: %s (pid %d, up %s)\n", m.Source, m.Mountpoint, state, m.PID, time.Duration(m.Uptime)*time.Second)
+	if m.Error != "" {
+		return
+	}
+	m.write(w)
+	fmt.Fprintf(w, "  durability  close=%s fsync=%s\n", m.Close, m.Fsync)
+	if m.LogFile != "" {
+		fmt.Fprintf(w, "  log         %s\n", m.LogFile)
+	}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func umountCommand() *command {
+	return &command{name: "umount", usage: umountUsage, run: runUmount, options: []option{{name: "now", cli: true}}}
+}
+
+func runUmount(ctx context.Context, c *call) error {
+	if err := c.wantArgs("DIR"); err != nil {
+		return err
+	}
+	r := c.read()
+	now := r.is("now")
+	if r.err != nil {
+		return r.err
+	}
+	dir, err := resolveDir(c.args[0])
+	if err != nil {
+		return fail(exitMountPoint, err)
+	}
+	rec, err := c.findRecord(dir)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return c.umountWithoutSession(dir)
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	process, err := unix.PidfdOpen(rec.PID, 0)
+	if err == nil {
+		defer unix.Close(process)
+	}
+	tell, finish := c.tellUploads()
+	last, err := rec.order(ctx, c.runtimeDir(), "unmount", request{Now: now}, tell)
+	finish()
+	switch {
+	case errors.Is(err, errGone):
+		return c.umountWithoutSession(dir)
+	case ctx.Err() != nil:
+		return fail(exitInterrupted, errors.New("interrupted; the uploads go on in the background"), "`ossencfs status` shows them")
+	case err != nil:
+		return err
+	}
+	awaitExit(process)
+	if last.Left > 0 {
+		fmt.Fprintf(c.stdout, "unmounted %s; %d files are not in the bucket yet\n", dir, last.Left)
+		fmt.Fprintf(c.stderr, "%sthe next mount with cache folder %s uploads them\n", hintPrefix, rec.CacheDir)
+		return quiet(exitPending)
+	}
+	fmt.Fprintf(c.stdout, "unmounted %s; the bucket has everything\n", dir)
+	return nil
+}
+
+// findRecord finds the newest session on a mount point, nil when there is none.
+func (p *program) findRecord(dir string) (*record, error) {
+	list, err := p.records()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if r.Mountpoint == dir {
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+// umountWithoutSession deals with a mount point that no process of this user serves: a dead mount is removed.
+func (c *call) umountWithoutSession(dir string) error {
+	m, ok, err := mountAt(dir)
+	switch {
+	case err != nil:
+		return err
+	case !ok || m.fstype != fuseType:
+		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); !isDead(err) {
+		return fail(exitMountPoint, fmt.Errorf("%s is mounted by somebody else, or with another runtime folder", dir), "unmount it as that user")
+	}
+	if err := removeDead(dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "removed the dead mount of %s at %s\n", m.source, dir)
+	fmt.Fprintf(c.stderr, "%swhat it had not uploaded is in its cache folder, and goes up with the next mount\n", hintPrefix)
+	return nil
+}
+
+// exitGrace is how long, in milliseconds, a session that said it is done may take to end its process.
+const exitGrace = 5000
+
+// awaitExit waits for the end of a process, so that a script finds nothing of it.
+func awaitExit(pidfd int) {
+	for pidfd >= 0 {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, exitGrace) //nolint:gosec // a descriptor fits
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
