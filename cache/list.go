@@ -90,7 +90,7 @@ func (l *lister) page(page *object.Page) error {
 			}
 			if o, ok, err := tx.Object(e.Key); err != nil {
 				return err
-			} else if !ok || differs(&o, &e) {
+			} else if !ok || o.Modified == 0 || differs(&o, &e) {
 				files = append(files, e)
 			}
 		}
@@ -152,6 +152,12 @@ func differs(o *index.Object, e *object.Entry) bool {
 	return o.Modified != 0 && o.Modified != e.Modified.UnixNano()
 }
 
+// seenAt notes the time of an object of ours, which the answer to a PUT does not tell: a later one is a change by others.
+func seenAt(tx *index.Tx, o *index.Object, e *object.Entry) error {
+	o.Modified = e.Modified.UnixNano()
+	return tx.PutObject(*o)
+}
+
 // ours reports whether the state of a key is explained by requests of ours that are not recorded yet.
 func (l *lister) ours(tx *index.Tx, key string) (bool, error) {
 	if l.look.touched(key) {
@@ -206,6 +212,9 @@ func (l *lister) file(tx *index.Tx, e *object.Entry) error {
 	if err != nil {
 		return err
 	}
+	if recorded && !differs(&o, e) {
+		return seenAt(tx, &o, e)
+	}
 	ino, taken, err := tx.Child(l.dir, name)
 	if err != nil {
 		return err
@@ -243,6 +252,9 @@ func (l *lister) marker(tx *index.Tx, e *object.Entry) error {
 	o, recorded, err := tx.Object(e.Key)
 	if err != nil {
 		return err
+	}
+	if recorded && !differs(&o, e) {
+		return seenAt(tx, &o, e)
 	}
 	if recorded && !l.c.cleanAt(&i, &o) {
 		return nil
@@ -366,6 +378,9 @@ func (l *lister) finish(begun int64) error {
 			if err := l.markerGone(tx, &i); err != nil {
 				return err
 			}
+		}
+		if !l.own {
+			i.AttrKnown = true // without a marker there is nothing to ask for
 		}
 		i.Complete, i.ListedAt = true, begun
 		return tx.PutInode(i)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -12,8 +13,25 @@ import (
 // maxTarget is the longest target of a symbolic link (PATH_MAX without its NUL).
 const maxTarget = 4095
 
-// Create makes a regular file and opens it; an existing name is ErrExist (the kernel looks before it asks).
+// Create makes a regular file and opens it. A file that came into being since the kernel looked is opened, unless m.Exclusive
+// forbids it.
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
+	st, err := c.createNew(ctx, parent, name, n, m)
+	if m.Exclusive || !errors.Is(err, ErrExist) {
+		return st, err
+	}
+	ino, err := c.child(ctx, parent, name)
+	if err != nil {
+		return Stat{}, err
+	}
+	if err := c.Open(ctx, ino, m); err != nil {
+		return Stat{}, err
+	}
+	return c.GetAttr(ctx, ino)
+}
+
+// createNew makes a regular file that must not exist, and opens it.
+func (c *Cache) createNew(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
 	n.Mode = n.Mode&modePerm | unix.S_IFREG
 	var opened Ino
 	made, err := c.make(ctx, parent, name, n, func(_ *index.Tx, i *index.Inode) error {

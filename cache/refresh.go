@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -31,10 +32,11 @@ type refresher struct {
 	pause   map[Ino]time.Time // not before then: after a failure, or after a listing that took long
 }
 
-// listing is one under way; err holds once done is closed.
+// listing is one under way; err holds once done is closed. slow is set when somebody waited for it long enough.
 type listing struct {
 	done chan struct{}
 	err  error
+	slow atomic.Bool
 }
 
 func newRefresher(ctx context.Context) *refresher {
@@ -100,20 +102,34 @@ func (c *Cache) fresh(ctx context.Context, dir Ino) error {
 		return nil
 	}
 	if i.Complete {
-		if c.refresher.paused(dir) {
-			return nil
-		}
-		l := c.refresher.join(dir, c.list)
-		timer := time.NewTimer(refreshWait)
-		defer timer.Stop()
-		select {
-		case <-l.done:
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return c.refresh(ctx, dir)
+	}
+	return c.firstList(ctx, dir)
+}
+
+// refresh asks for a newer listing and waits for it a little. Without one, what is known is shown.
+func (c *Cache) refresh(ctx context.Context, dir Ino) error {
+	if c.refresher.paused(dir) {
 		return nil
 	}
+	l := c.refresher.join(dir, c.list)
+	if l.slow.Load() {
+		return nil
+	}
+	timer := time.NewTimer(refreshWait)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+		l.slow.Store(true)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// firstList waits for the listing of a directory whose entries are not known.
+func (c *Cache) firstList(ctx context.Context, dir Ino) error {
 	l := c.refresher.join(dir, c.list)
 	timer := time.NewTimer(firstListWait)
 	defer timer.Stop()
@@ -141,8 +157,14 @@ func (c *Cache) age(i *index.Inode) time.Duration {
 
 // knowTree lists a directory and everything below it that was never listed, and learns all attributes.
 func (c *Cache) knowTree(ctx context.Context, dir Ino) error {
-	if err := c.fresh(ctx, dir); err != nil {
+	i, err := c.inode(dir)
+	if err != nil {
 		return err
+	}
+	if !i.Complete {
+		if err := c.firstList(ctx, dir); err != nil {
+			return err
+		}
 	}
 	if err := c.prefetch(ctx, dir); err != nil {
 		return err

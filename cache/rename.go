@@ -75,7 +75,7 @@ func (c *Cache) prepareTarget(ctx context.Context, parent Ino, name string, mode
 	}
 	i, err := c.inode(ino)
 	if err != nil || !isDir(&i) {
-		return ignore(err, ErrNotFound)
+		return ignore(err, ErrGone)
 	}
 	return c.fresh(ctx, ino)
 }

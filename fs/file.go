@@ -22,7 +22,9 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	r := newRequest(cancel)
 	defer r.finish()
 	st, err := f.cache.Create(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0),
-		cache.OpenMode{Write: writes(in.Flags), Exclusive: in.Flags&syscall.O_EXCL != 0})
+		cache.OpenMode{
+			Write: writes(in.Flags), Truncate: in.Flags&syscall.O_TRUNC != 0, Exclusive: in.Flags&syscall.O_EXCL != 0,
+		})
 	if err != nil {
 		return f.status("create", in.NodeId, err)
 	}

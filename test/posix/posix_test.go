@@ -14,6 +14,8 @@ import (
 
 // exceptions are the tests that do not apply, with the reason.
 var exceptions = map[string]string{
+	"FcntlFlockLocksFile": "wants a process to be shut out by its own POSIX lock, which fcntl(2) rules out; " +
+		"go-fuse leaves it out of its own runs, too",
 	"Link":             "an object has one key, so a file has one name: link(2) is EPERM",
 	"LinkUnlinkRename": "needs link(2), see Link",
 }
