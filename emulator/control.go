@@ -14,13 +14,18 @@ const maxControl = 1 << 20
 // serveControl answers the requests of tests and scripts, which are not signed:
 //
 //	GET /-/requests   DELETE /-/requests   GET /-/bytes
+//	GET /-/requests?reset=1  tells the counts and begins anew
 //	GET /-/faults     POST /-/faults       DELETE /-/faults[/ID]
 //	POST /-/sts       registers temporary credentials
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	name, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/-/"), "/")
 	switch r.Method + " " + name {
 	case "GET requests":
-		answer(w, http.StatusOK, s.Requests())
+		counts := s.Requests()
+		if r.URL.Query().Get("reset") != "" {
+			s.ResetRequests()
+		}
+		answer(w, http.StatusOK, counts)
 	case "DELETE requests":
 		s.ResetRequests()
 		w.WriteHeader(http.StatusNoContent)
