@@ -27,7 +27,6 @@ type Cache struct {
 	activity  *activity
 	refresher *refresher
 	heads     *heads
-	sealer    *sealer
 	kernel    kernelBox
 	conflicts atomic.Int64
 	cancel    context.CancelFunc // ends listings and HEADs
@@ -92,9 +91,6 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		cancel()
 		return nil, errors.Join(err, c.bodies.Close())
 	}
-	c.sealer = newSealer(c.seal, func(ino Ino, err error) {
-		c.o.Logger.Error("seal a file that stays open", "path", c.PathOf(ino), "error", err)
-	})
 	return c, nil
 }
 
@@ -159,7 +155,6 @@ const (
 // bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned.
 func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	c.kernel.set(nil)
-	c.sealer.close()
 	err := c.sealOpen(ctx)
 	if mode == CloseDrain && err == nil {
 		err = c.converge.Drain(ctx, nil)

@@ -70,7 +70,6 @@ func (c *Cache) Release(ctx context.Context, ino Ino, write bool) error {
 	if !write || left.writers > 0 {
 		return nil
 	}
-	c.sealer.closed(ino)
 	return c.seal(ctx, ino)
 }
 
@@ -100,6 +99,9 @@ func (c *Cache) seal(ctx context.Context, ino Ino) error {
 // commit notes that content was closed or fsynced: requests that destroy something and come later in the order wait until
 // it is in the bucket.
 func (c *Cache) commit(ino Ino) error {
+	if unchanged, err := c.inBucket(ino); unchanged || err != nil {
+		return err
+	}
 	return c.db.Update(func(tx *index.Tx) error {
 		i, ok, err := tx.Inode(ino)
 		if err != nil || !ok || i.Unlinked {
@@ -113,19 +115,37 @@ func (c *Cache) commit(ino Ino) error {
 	})
 }
 
+// inBucket reports whether the bucket holds the present content of a file.
+func (c *Cache) inBucket(ino Ino) (held bool, err error) {
+	err = c.db.View(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok {
+			return err
+		}
+		held, err = heldIn(tx, &i)
+		return err
+	})
+	return held, err
+}
+
+func heldIn(tx *index.Tx, i *index.Inode) (bool, error) {
+	rows, err := tx.ObjectsOf(i.Ino)
+	for _, o := range rows {
+		if o.Gen == i.Gen {
+			return true, err
+		}
+	}
+	return false, err
+}
+
 // noteUnsent gives a file whose content is not in the bucket its number in the order; 0 takes the next one.
 func (c *Cache) noteUnsent(tx *index.Tx, i *index.Inode, seq uint64) error {
 	if isDir(i) || i.Unlinked {
 		return nil
 	}
-	rows, err := tx.ObjectsOf(i.Ino)
-	if err != nil {
+	held, err := heldIn(tx, i)
+	if err != nil || held {
 		return err
-	}
-	for _, o := range rows {
-		if o.Gen == i.Gen {
-			return nil
-		}
 	}
 	if seq == 0 {
 		if seq, err = tx.NextSeq(); err != nil {
@@ -211,13 +231,10 @@ func (c *Cache) Fsync(ctx context.Context, ino Ino) error {
 	if err := c.bodies.Fsync(ctx, ino); err != nil {
 		return fmt.Errorf("fsync: %w", err)
 	}
-	if c.o.FsyncRemote {
-		return c.push(ctx, ino)
+	if !c.o.FsyncRemote {
+		return nil
 	}
-	if c.opens.count(ino).writers > 0 {
-		c.sealer.synced(ino)
-	}
-	return nil
+	return c.push(ctx, ino)
 }
 
 // FsyncDir makes the names of a directory outlive a power cut, and with FsyncRemote waits until the bucket has them.

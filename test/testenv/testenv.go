@@ -38,6 +38,8 @@ type Options struct {
 	Mount gofs.Options
 	// Prefix is the mounted prefix, "" or ending in a slash.
 	Prefix string
+	// NoMount opens the cache only, which works where FUSE does not.
+	NoMount bool
 	// Share makes the Env a second mount of another one's bucket, with a cache of its own.
 	Share *Env
 }
@@ -62,7 +64,9 @@ var masterKey = sync.OnceValues(func() (keys.MasterKey, error) { return keys.Gen
 // New mounts an empty bucket. The test is skipped where this user cannot mount.
 func New(t testing.TB, o Options) *Env {
 	t.Helper()
-	RequireFUSE(t)
+	if !o.NoMount {
+		RequireFUSE(t)
+	}
 	e := &Env{t: t, o: o, Dir: filepath.Join(t.TempDir(), "mnt"), CacheDir: filepath.Join(t.TempDir(), "cache"), log: &logBuffer{}}
 	if err := os.Mkdir(e.Dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -131,13 +135,17 @@ func (e *Env) mount() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	e.closed = false
+	if e.o.NoMount {
+		return
+	}
 	mo := e.o.Mount
 	mo.Source, mo.Logger, mo.ReadOnly = "oss://"+Bucket+"/"+e.o.Prefix, logger, co.ReadOnly
 	e.Mount, err = gofs.Mount(ctx, e.Cache, e.Dir, mo)
 	if err != nil {
+		e.closed = true
 		e.t.Fatal(errors.Join(err, e.Cache.Close(ctx, cache.CloseNow)))
 	}
-	e.closed = false
 }
 
 func (e *Env) objectOptions(master keys.MasterKey) object.Options {
@@ -173,16 +181,26 @@ func (e *Env) unmount(how cache.CloseMode) {
 	e.closed = true
 	ctx, cancel := e.context()
 	defer cancel()
-	if err := e.Mount.Unmount(); err != nil {
-		e.t.Errorf("%v", err)
-		if err := errors.Join(e.Mount.Abort(), e.Mount.Detach()); err != nil {
-			e.t.Error(err)
-		}
-		e.Mount.Wait()
+	if !e.o.NoMount {
+		e.endMount()
 	}
 	if err := e.Cache.Close(ctx, how); err != nil {
 		e.t.Errorf("close the cache: %v", err)
 	}
+}
+
+// endMount unmounts, by force when a failed test left files open.
+func (e *Env) endMount() {
+	e.t.Helper()
+	err := e.Mount.Unmount()
+	if err == nil {
+		return
+	}
+	e.t.Error(err)
+	if err := errors.Join(e.Mount.Abort(), e.Mount.Detach()); err != nil {
+		e.t.Error(err)
+	}
+	e.Mount.Wait()
 }
 
 // Remount ends the mount, uploads what is left, and mounts again with the same cache.
