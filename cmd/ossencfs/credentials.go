@@ -16,25 +16,25 @@ func (r *reader) credentials() object.CredentialsProvider {
 	var p object.CredentialsProvider
 	switch {
 	case kind == "auto" && rest == "":
-		p = defaultCredentials()
+		p = object.DefaultCredentials()
 	case kind == "env" && rest == "":
-		p = envCredentials{}
+		p = object.EnvCredentials{}
 	case kind == "ossutil":
-		p = ossutilConfig("", rest)
+		p = object.OSSUtilConfig("", rest)
 	case kind == "aliyun":
-		p = aliyunConfig("", rest)
+		p = object.AliyunConfig("", rest)
 	case kind == "ecs":
-		p = ecsRole(rest)
+		p = object.ECSRole(rest)
 	case kind == "oidc" && rest == "":
-		p = oidcCredentials(oidcRole{})
+		p = object.OIDC(object.OIDCRole{})
 	case kind == "command" && rest != "":
-		p = commandCredentials(rest)
+		p = object.CommandCredentials(rest)
 	default:
 		r.bad("credentials", "want auto, env, ossutil[:PROFILE], aliyun[:PROFILE], ecs[:ROLE], oidc or command:LINE")
 		return nil
 	}
 	if arn := r.text("role-arn"); arn != "" {
-		p = assumeRole(p, ramRole{ARN: arn})
+		p = object.AssumeRole(p, object.Role{ARN: arn})
 	}
 	return p
 }

@@ -95,7 +95,7 @@ Sizes are bytes or carry a unit: 64MiB, 10GiB. Every option can stand in the con
 
 example, then as a line of /etc/fstab:
     ossencfs mount oss://my-bucket/backup /mnt/backup --region cn-hangzhou --rsa-key ~/oss-key.pem
-    oss://my-bucket/backup /mnt/backup fuse.ossencfs _netdev,allow_other,region=cn-hangzhou,rsa_key=/root/oss-key.pem 0 0
+    oss://my-bucket/backup /mnt/backup fuse.ossencfs _netdev,allow_other,region=cn-hangzhou,rsa_key=/etc/ossencfs/key.pem 0 0
 `
 
 const umountUsage = `usage: ossencfs umount [--now] DIR
