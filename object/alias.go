@@ -1,8 +1,6 @@
 package object
 
 import (
-	"time"
-
 	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
@@ -50,6 +48,9 @@ var (
 	ErrCannotOpen = cipher.ErrCannotOpen
 	ErrNoKey      = cipher.ErrNoKey
 	ErrPublicOnly = keys.ErrPublicOnly
+
+	ErrKMSDenied      = keys.ErrKMSDenied
+	ErrKMSUnreachable = keys.ErrKMSUnreachable
 )
 
 // NewSealing begins a sealing under a fresh key and with a random generation id.
@@ -73,13 +74,3 @@ func UnmarshalContentKey(secret []byte) (*ContentKey, error) {
 
 // CRC64 is the checksum that OSS computes of an object's bytes, continued from crc; begin with 0.
 func CRC64(crc uint64, p []byte) uint64 { return oss.CRC64(crc, p) }
-
-// Retryable reports whether the same call may succeed later without any change.
-func Retryable(err error) bool { return oss.Retryable(err) }
-
-// RetryAfter is how long the server asked to wait before the next try; 0 when it did not say.
-func RetryAfter(err error) time.Duration { return oss.RetryAfter(err) }
-
-// NoEffect reports whether an error proves that the server did not execute the request; see oss.NoEffect for what
-// it does not prove.
-func NoEffect(err error) bool { return oss.NoEffect(err) }

@@ -20,8 +20,7 @@ const (
 
 	metaIDs         = metaPrefix + "ossencfs-id"
 	metaSealedXattr = metaPrefix + "ossencfs-xattr"
-	// metaBox is kept free for the authenticated box; it is neither written nor read yet.
-	metaBox = metaPrefix + "ossencfs-box"
+	// x-oss-meta-ossencfs-box is kept free for the authenticated box, see boxRoom.
 )
 
 // putAttr adds the headers of a's plain attributes to h.

@@ -264,3 +264,46 @@ func conformLocal(t *testing.T, b *Bucket) {
 		t.Errorf("unwrap with another key: got %v", err)
 	}
 }
+
+func conformListing(t *testing.T, b *Bucket) {
+	ctx := t.Context()
+	for _, key := range []string{"a", "a/", "a/b", "a-b", "sub/deep/file", "z é", Hidden + "park/1", ""} {
+		put(t, b, request(t, key, nil))
+	}
+	for _, key := range []string{"sub//x", "a/../y", "./z", strings.Repeat("n", 256)} {
+		if _, err := b.oss.Put(ctx, b.prefix+key, nil, 0, oss.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.oss.Put(ctx, b.prefix+"full/", strings.NewReader("x"), 1, oss.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		dir             string
+		recursive       bool
+		objects, dirs   string
+		unusableReasons int
+	}{
+		{"", false, " a a-b z é", "a/ full/ sub/", 2},
+		{"a/", false, "a/ a/b", "", 1},
+		{"sub/", false, "", "sub/deep/", 1},
+		{"full/", false, "", "", 1},
+		{"none/", false, "", "", 0},
+		{"", true, " a a-b a/ a/b sub/deep/file z é", "", 5},
+	} {
+		p, err := b.List(ctx, ListRequest{Dir: tt.dir, Recursive: tt.recursive})
+		var names []string
+		for _, o := range p.Objects {
+			names = append(names, o.Key)
+			if o.ETag == "" || o.Modified.IsZero() {
+				t.Errorf("list %q: %+v", tt.dir, o)
+			}
+		}
+		if err != nil || strings.Join(names, " ") != tt.objects || strings.Join(p.Dirs, " ") != tt.dirs || len(p.Unusable) != tt.unusableReasons {
+			t.Errorf("list %q, %v: got %q %q %v, %v", tt.dir, tt.recursive, names, p.Dirs, p.Unusable, err)
+		}
+	}
+	if _, err := b.List(ctx, ListRequest{Dir: "a"}); !errors.Is(err, ErrName) {
+		t.Errorf("list without slash: got %v", err)
+	}
+}

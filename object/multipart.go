@@ -61,12 +61,12 @@ func (m *multipart) complete(ctx context.Context, sealed uint64) (string, error)
 	sum := uint64(0)
 	for i, p := range m.parts {
 		if !p.HasCRC {
-			return "", fmt.Errorf("part %d has no checksum: %w: %w", i+1, errParts, ErrBadDigest)
+			return "", before(fmt.Errorf("part %d has no checksum: %w: %w", i+1, errParts, ErrBadDigest))
 		}
 		sum = oss.CombineCRC64(sum, p.CRC64, p.Size)
 	}
 	if sum != sealed {
-		return "", fmt.Errorf("crc64 of the parts %d, of the sealed body %d: %w: %w", sum, sealed, errParts, ErrBadDigest)
+		return "", before(fmt.Errorf("crc64 of the parts %d, of the sealed body %d: %w: %w", sum, sealed, errParts, ErrBadDigest))
 	}
 	got, err := m.b.oss.CompleteMultipart(ctx, m.full, m.state.UploadID, slices.Clone(m.parts), oss.CompleteOptions{
 		ForbidOverwrite: m.state.IfAbsent, CRC64: sum, HasCRC: true})

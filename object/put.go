@@ -43,7 +43,7 @@ func generationOf(s *Sealed) ID { return ID(s.GenerationID()) }
 func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (string, error) {
 	meta, err := b.headers(ctx, r.Key, contentOf(r), 0)
 	if err != nil {
-		return "", err
+		return "", before(err)
 	}
 	body := newCountedBody(r.Body, 0, r.Sealed.Size(), r.Progress)
 	got, err := b.oss.Put(ctx, full, body, r.Sealed.Size(), oss.PutOptions{

@@ -31,15 +31,15 @@ type partPut struct {
 func (p *partPut) run(ctx context.Context) (etag string, err error) {
 	m, etag, err := p.resume(ctx)
 	if err != nil || etag != "" {
-		return etag, err
+		return etag, before(err)
 	}
 	if m == nil {
 		if m, err = p.begin(ctx); err != nil {
-			return "", err
+			return "", before(err)
 		}
 	}
 	if err := p.sendAll(ctx, m); err != nil {
-		return "", err
+		return "", before(err)
 	}
 	etag, err = m.complete(ctx, p.req.Sealed.CRC64())
 	if errors.Is(err, errParts) || errors.Is(err, oss.ErrExists) {

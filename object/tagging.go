@@ -20,7 +20,7 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	}
 	tags, err := b.mergedTags(ctx, full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
-		return err
+		return before(err)
 	}
 	return b.oss.PutTagging(ctx, full, tags)
 }
@@ -43,7 +43,8 @@ func (b *Bucket) mergedTags(ctx context.Context, full string, ownOnly bool, t ta
 
 // Copy copies bytes and headers, the envelope included, and gives the copy new attributes by its tag, in one
 // request. Tags of others are taken along. It sends no header that would make OSS store the bytes anew, so that it
-// works at any size. It is a write: one attempt. The result has no Size and no Xattrs.
+// works at any size. It is a write: one attempt. The result has no Size and no
+// Xattrs, and of a foreign source it does not know whether it is Encrypted.
 func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	dst, err := b.writable(r.Dst)
 	if err != nil {
@@ -58,7 +59,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	}
 	tags, err := b.mergedTags(ctx, src, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
-		return Info{}, err
+		return Info{}, before(err)
 	}
 	tagging := oss.EncodeTagging(tags)
 	got, err := b.oss.Copy(ctx, src, dst, oss.CopyOptions{
