@@ -93,7 +93,10 @@ func NewKMS(c KMSConfig) (*KMS, error) {
 	if err := k.setEndpoint(c); err != nil {
 		return nil, err
 	}
-	return k, k.setTransport(c.CAFile)
+	if err := k.setTransport(c.CAFile); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // setEndpoint works out scheme and host.
