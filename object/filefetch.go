@@ -52,6 +52,9 @@ type chunk struct{ p chan []byte }
 // run writes the first chunk, then all others in order while later ones are fetched.
 func (f *fileFetch) run(ctx context.Context) error {
 	p, err := readChunk(f.first, min(fetchChunk, f.first.TotalSize))
+	if err != nil && oss.Retryable(err) && f.first.TotalSize > 0 {
+		p, err = f.get(ctx, 0)
+	}
 	if err == nil {
 		err = f.write(p)
 	}
@@ -83,30 +86,33 @@ func (f *fileFetch) run(ctx context.Context) error {
 	return nil
 }
 
-// fetch gets the chunk at off.
+// fetch gets the chunk at off and hands it to the writer.
 func (f *fileFetch) fetch(ctx context.Context, off int64, c chunk) error {
-	size := min(fetchChunk, f.first.TotalSize-off)
-	var p []byte
-	var err error
-	for range fetchTries { // opening is retried below; a body that breaks off is asked for again here
-		var d *Download
-		d, err = f.b.Get(ctx, GetRequest{Key: f.key, ETag: f.first.Info.ETag, Off: off, Len: size, Content: f.first.Content})
-		if err != nil {
-			return err
-		}
-		if p, err = readChunk(d, size); err == nil || !oss.Retryable(err) {
-			break
-		}
+	p, err := f.get(ctx, off)
+	if err == nil {
+		c.p <- p
 	}
-	if err != nil {
-		return err
-	}
-	c.p <- p
-	return nil
+	return err
 }
 
-// fetchTries is how often a range is asked for when its body breaks off.
+// fetchTries is how often a range is asked for when its body breaks off; opening it has retries of its own.
 const fetchTries = 4
+
+// get reads the chunk at off.
+func (f *fileFetch) get(ctx context.Context, off int64) ([]byte, error) {
+	size := min(fetchChunk, f.first.TotalSize-off)
+	r := GetRequest{Key: f.key, ETag: f.first.Info.ETag, Off: off, Len: size, Content: f.first.Content}
+	for try := 1; ; try++ {
+		d, err := f.b.Get(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		p, err := readChunk(d, size)
+		if err == nil || try == fetchTries || !oss.Retryable(err) {
+			return p, err
+		}
+	}
+}
 
 // readChunk reads a body to its end and closes it.
 func readChunk(d *Download, size int64) ([]byte, error) {
