@@ -99,6 +99,18 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
+func TestKMSThatIsDownIsAskedOnce(t *testing.T) {
+	down := &fakeKMS{fail: keys.ErrKMSUnreachable}
+	_, headers := wrapped(t, newFakeKMS(), EnvelopeOptions{})
+	e, err := ParseEnvelope(headers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Open(t.Context(), keys.NewKeyring(down)); !errors.Is(err, keys.ErrKMSUnreachable) || len(down.calls) != 2 {
+		t.Errorf("got %v after %d calls, want 2: key and start of one dialect", err, len(down.calls))
+	}
+}
+
 // publicOnly is the public half of a key.
 func publicOnly(t *testing.T, k *keys.RSA) *keys.RSA {
 	t.Helper()

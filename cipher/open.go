@@ -1,12 +1,14 @@
 package cipher
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,7 +28,8 @@ func (e *Envelope) Open(ctx context.Context, ring *keys.Keyring) (*ContentKey, e
 	if ring == nil {
 		return nil, ErrNoKey
 	}
-	var unclear error // the first failure that says nothing about the object
+	var unclear error        // the first failure that says nothing about the object
+	var out []keys.MasterKey // those that failed so; they are not asked twice, since a KMS that is down costs a deadline
 	tried := false
 	for i := range e.sets {
 		s := &e.sets[i]
@@ -36,12 +39,15 @@ func (e *Envelope) Open(ctx context.Context, ring *keys.Keyring) (*ContentKey, e
 		for _, scheme := range s.schemes {
 			for _, master := range ring.Candidates(scheme, s.matdesc) {
 				tried = true
+				if slices.Contains(out, master) {
+					continue
+				}
 				k, err := s.open(ctx, master, scheme)
 				if err == nil {
 					return k, nil
 				}
-				if !errors.Is(err, keys.ErrUnwrap) && unclear == nil {
-					unclear = err
+				if !errors.Is(err, keys.ErrUnwrap) {
+					unclear, out = cmp.Or(unclear, err), append(out, master)
 				}
 				if ctx.Err() != nil {
 					return nil, fmt.Errorf("open envelope: %w", ctx.Err())
