@@ -27,12 +27,20 @@ type diskFile struct {
 	synced int64 // writes that are known to be on the disk; guarded by syncMu
 	named  bool  // the directory entry is on the disk; guarded by syncMu
 
+	fault func(off int64, n int) error // see files.fault
+
 	refs int           // guarded by files.mu
 	idle *list.Element // guarded by files.mu
 	id   uint64
 }
 
 func (d *diskFile) writeAt(p []byte, off int64) error {
+	if d.fault != nil {
+		if err := d.fault(off, len(p)); err != nil {
+			_, _ = d.f.WriteAt(p[:len(p)/2], off)
+			return diskError(err)
+		}
+	}
 	_, err := d.f.WriteAt(p, off)
 	d.written.Add(1)
 	return diskError(err)
@@ -88,7 +96,8 @@ func syncDir(dir string) error {
 
 // files is a folder of numbered files with a bounded set of open descriptors.
 type files struct {
-	path func(id uint64) string
+	path  func(id uint64) string
+	fault func(off int64, n int) error // tests: an error makes a write stop half way
 
 	mu   sync.Mutex // guards the fields below
 	open map[uint64]*diskFile
@@ -111,7 +120,7 @@ func (fs *files) create(id uint64) (*diskFile, error) {
 	if err != nil {
 		return nil, diskError(err)
 	}
-	d := &diskFile{f: f, id: id, refs: 1}
+	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.open[id] = d
@@ -137,7 +146,7 @@ func (fs *files) get(id uint64) (*diskFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &diskFile{f: f, id: id, refs: 1}
+	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault}
 	d.written.Store(1) // what an earlier process wrote may not be on the disk yet
 	fs.open[id] = d
 	return d, nil

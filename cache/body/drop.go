@@ -58,6 +58,8 @@ type drop struct {
 // finishDrops frees the bodies whose rows are gone. Whether a transaction was committed shows in the index: an empty Update
 // waits for the one under way.
 func (s *Store) finishDrops() {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
 	s.mu.Lock()
 	drops := s.dropped
 	s.dropped = nil

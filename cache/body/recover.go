@@ -174,7 +174,28 @@ func (s *Store) dropDamaged(ino index.Ino) error {
 	}
 	s.o.Logger.Error("cache: content that was not uploaded is lost: its file in the cache folder is missing or damaged",
 		"inode", uint64(ino))
+	if err := s.giveUp(ino); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	return nil
+}
+
+// giveUp forgets where the sealed body of an inode is, since it is not what was sealed. Without a home in the bucket, reading
+// it is ErrDamaged from now on, until the file is emptied or removed.
+func (s *Store) giveUp(ino index.Ino) error {
+	b := s.acquire(ino)
+	defer s.release(b)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in, err := s.currentLocked(b)
+	if err != nil || !in.Sealed || b.base == nil {
+		return err
+	}
+	e := b.editLocked(in)
+	e.row.file, e.row.pieces = 0, nil
+	e.sealed, e.behind = true, true
+	e.inode = func(in *index.Inode) { in.CachedGen = 0 }
+	return s.commitLocked(b, e)
 }
 
 // sealOpen seals what was being written when the process ended, one after the other, and gives way to whoever writes on.

@@ -78,6 +78,8 @@ func (s *Store) free(r *retirement) {
 
 // reap frees what waits for a barrier: first what replaces it becomes durable, then the index, then it goes.
 func (s *Store) reap() error {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
 	s.mu.Lock()
 	rs := s.retired
 	s.retired = nil

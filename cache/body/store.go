@@ -54,8 +54,9 @@ type Store struct {
 	kicked chan struct{}
 	gets   singleflight.Group
 
-	small, large sync.Pool // of *[]byte
-	evicting     sync.Mutex
+	small, large sync.Pool  // of *[]byte
+	evicting     sync.Mutex // one eviction at a time
+	reaping      sync.Mutex // one round of freeing at a time; taken after evicting, before body.mu
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool

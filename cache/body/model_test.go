@@ -1,0 +1,313 @@
+package body
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+var modelSeeds = flag.Uint64("body.seeds", 5, "random sequences that TestModel runs")
+
+// model runs random calls against a store and a []byte for each file.
+type model struct {
+	*env
+	r      *rand.Rand
+	inos   []index.Ino
+	want   [][]byte
+	images map[string][]byte // by content key: the ciphertext that any image of the disk held
+	failAt int               // number of writes to the disk until one fails; 0: never
+}
+
+// Whatever the calls, their order, crashes between them and disk errors within them: content is what the model says, and no
+// image of the disk ever holds different ciphertext at one position under one key.
+func TestModel(t *testing.T) {
+	for seed := range *modelSeeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			e := newEnv(t, Options{SmallMax: 8 << 10, Limit: 16 << 20})
+			m := &model{env: e, r: rand.New(rand.NewPCG(seed, 1)), images: map[string][]byte{}}
+			m.watchDisk()
+			for i := range 4 {
+				m.inos, m.want = append(m.inos, e.file(fmt.Sprint("f", i))), append(m.want, nil)
+			}
+			for step := range 250 {
+				i := m.r.IntN(len(m.inos))
+				what := m.step(i)
+				if t.Failed() {
+					t.Fatalf("seed %d step %d: %s of %d", seed, step, what, i)
+				}
+				got, err := e.tryReadAll(m.inos[i])
+				if err != nil || !bytes.Equal(got, m.want[i]) {
+					t.Fatalf("seed %d step %d: after %s of %d: %d bytes, want %d, differ at %d: %v",
+						seed, step, what, i, len(got), len(m.want[i]), differ(got, m.want[i]), err)
+				}
+				m.lookAtDisk()
+			}
+			m.watchDiskOff()
+			e.close()
+			e.open()
+			for i, ino := range m.inos {
+				e.want(ino, m.want[i])
+			}
+		})
+	}
+}
+
+func (m *model) watchDisk() {
+	fault := func(int64, int) error {
+		if m.failAt > 0 {
+			if m.failAt--; m.failAt == 0 {
+				return syscall.ENOSPC
+			}
+		}
+		return nil
+	}
+	m.s.files.fault, m.s.segs.files.fault = fault, fault
+}
+
+func (m *model) watchDiskOff() { m.failAt = 0 }
+
+// step makes one call on file i and changes the model alike.
+func (m *model) step(i int) string {
+	ctx, ino, size := context.Background(), m.inos[i], int64(len(m.want[i]))
+	if m.r.IntN(10) == 0 {
+		m.failAt = 1 + m.r.IntN(3)
+	}
+	defer func() { m.failAt = 0 }()
+	failed := func(err error) bool {
+		if err != nil && !errors.Is(err, ErrNoSpace) {
+			m.t.Error(err)
+		}
+		return err != nil
+	}
+	switch k := m.r.IntN(100); {
+	case k < 25: // append
+		p := random(m.r.Uint64(), 1+m.r.IntN([]int{100, 5000, 90_000}[m.r.IntN(3)]))
+		if size < 1<<20 && !failed(m.s.Write(ctx, ino, size, p)) {
+			m.want[i] = append(m.want[i], p...)
+		}
+		return "append"
+	case k < 50: // anywhere
+		off := m.r.Int64N(size + 70_000)
+		p := random(m.r.Uint64(), 1+m.r.IntN([]int{10, 4096, 140_000}[m.r.IntN(3)]))
+		if !failed(m.s.Write(ctx, ino, off, p)) {
+			m.want[i] = grow(m.want[i], off+int64(len(p)))
+			copy(m.want[i][off:], p)
+		}
+		return fmt.Sprintf("write %d at %d of %d", len(p), off, size)
+	case k < 58:
+		to := m.r.Int64N(size + 50_000)
+		if m.r.IntN(4) == 0 {
+			to = 0
+		}
+		if !failed(m.s.Truncate(ctx, ino, to)) {
+			m.want[i] = grow(m.want[i], to)[:to]
+		}
+		return fmt.Sprintf("truncate %d to %d", size, to)
+	case k < 66:
+		off, n := m.r.Int64N(size+10), 1+m.r.Int64N(150_000)
+		if !failed(m.s.PunchHole(ctx, ino, off, n)) && off < size {
+			clear(m.want[i][off:min(off+n, size)])
+		}
+		return fmt.Sprintf("punch %d at %d of %d", n, off, size)
+	case k < 80:
+		failed(m.s.Seal(ctx, ino))
+		return "seal"
+	case k < 86:
+		m.failAt = 0
+		m.seal(ino)
+		if err := m.s.Fetch(ctx, ino); err != nil {
+			m.t.Error(err)
+		}
+		m.upload(ino, fmt.Sprint("f", i))
+		return "upload"
+	case k < 90:
+		m.failAt = 0
+		m.evictAll()
+		return "evict"
+	case k < 93:
+		failed(m.s.Fsync(ctx, ino))
+		return "fsync"
+	case k < 95:
+		failed(m.s.collect(ctx))
+		return "collect"
+	case k < 98:
+		m.crash()
+		m.watchDisk()
+		return "crash"
+	default:
+		m.failAt = 0
+		m.close()
+		m.open()
+		m.watchDisk()
+		return "reopen"
+	}
+}
+
+// grow returns p with at least n bytes.
+func grow(p []byte, n int64) []byte {
+	if int64(len(p)) < n {
+		p = append(p, make([]byte, n-int64(len(p)))...)
+	}
+	return p
+}
+
+// lookAtDisk reads the ciphertext of all bases, the part of their files behind their ends included, and compares it with
+// what earlier images held under the same keys.
+func (m *model) lookAtDisk() {
+	m.t.Helper()
+	for i := 0; i < len(m.inos); i++ {
+		ino := m.inos[i]
+		var rec record
+		err := m.db.View(func(tx *index.Tx) (err error) {
+			rec, _, err = readRecord(tx, ino)
+			return err
+		})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if len(rec.base.secret) == 0 || !rec.base.local() {
+			continue
+		}
+		secret, err := m.db.OpenSecret(labelContent, rec.base.secret)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		image, err := m.imageOf(rec.base)
+		if errors.Is(err, os.ErrNotExist) {
+			i-- // the seal after a crash has just replaced it
+			continue
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		key := hex.EncodeToString(secret)
+		old := m.images[key]
+		n := min(len(old), len(image))
+		if d := differ(old[:n], image[:n]); d < n {
+			m.t.Fatalf("inode %d: position %d was sealed twice under one key", ino, d)
+		}
+		if len(image) > len(old) {
+			m.images[key] = bytes.Clone(image)
+		}
+	}
+}
+
+func (m *model) imageOf(row baseRow) ([]byte, error) {
+	if row.file != 0 {
+		return os.ReadFile(m.s.files.path(row.file))
+	}
+	var image []byte
+	for _, p := range row.pieces {
+		b := make([]byte, p.n)
+		if err := m.s.segs.readAt(p, b, 0); err != nil {
+			return nil, err
+		}
+		image = append(image, b...)
+	}
+	return image, nil
+}
+
+// No byte of content is on the disk in the clear: not in streams, working copies, sealed bodies, the index or what a crash
+// leaves, nor what was fetched of an object that is not encrypted.
+func TestNoPlaintextOnDisk(t *testing.T) {
+	canary := []byte("CANARY-7d1f0a-in-the-clear")
+	page := bytes.Repeat(canary, 4096/len(canary)+1)
+	big := bytes.Repeat(page, 300)
+	e := newEnv(t, Options{})
+	look := func(when string) {
+		t.Helper()
+		err := filepath.WalkDir(e.dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			p, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(p, canary) {
+				t.Errorf("%s: plaintext in %s", when, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	small, large, link := e.file("small"), e.file("large"), e.file("link")
+	e.write(small, 0, page)
+	e.write(large, 0, big)
+	look("streams")
+	e.write(small, 10, page)
+	e.write(large, 100_001, page)
+	look("working copies")
+	e.crash()
+	look("crash")
+	e.seal(small)
+	e.seal(large)
+	err := e.db.Update(func(tx *index.Tx) error {
+		in, _, err := tx.Inode(link)
+		if err == nil {
+			err = e.s.WriteSmall(tx, &in, canary)
+		}
+		if err == nil {
+			err = tx.PutInode(in)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("sealed")
+	for _, size := range []int{len(page), len(big)} {
+		ino := e.foreign(fmt.Sprint("plain", size), big[:size], true)
+		e.want(ino, big[:size])
+	}
+	partly := e.foreign("partly", append(bytes.Clone(big), big...), true)
+	if _, err := e.s.Read(context.Background(), partly, 0, make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	look("fetched")
+	e.close()
+	look("closed")
+	e.open()
+}
+
+// A disk error leaves the content as it was, and says what it is.
+func TestDiskFull(t *testing.T) {
+	for _, size := range []int{2000, 300_000} {
+		for _, off := range []int{0, 1000, -1} {
+			e := newEnv(t, Options{})
+			ino := e.file("f")
+			want := random(50, size)
+			e.write(ino, 0, want)
+			full := func(int64, int) error { return syscall.ENOSPC }
+			e.s.files.fault, e.s.segs.files.fault = full, full
+			e.s.files.close()
+			e.s.segs.files.close()
+			at := int64(off)
+			if off < 0 {
+				at = int64(size)
+			}
+			if err := e.s.Write(context.Background(), ino, at, random(51, 100_000)); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("write at %d to a full disk: %v", off, err)
+			}
+			e.want(ino, want)
+			e.s.files.fault, e.s.segs.files.fault = nil, nil
+			e.s.files.close()
+			e.s.segs.files.close()
+			e.write(ino, at, random(52, 100))
+			want = grow(want, at+100)
+			copy(want[at:], random(52, 100))
+			e.want(ino, want)
+			e.seal(ino)
+			e.want(ino, want)
+		}
+	}
+}
