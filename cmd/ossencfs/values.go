@@ -125,7 +125,7 @@ var errSize = errors.New("want a size as 100000, 64MiB or 10GiB")
 func parseSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	unit, ok := sizeUnits[strings.ToLower(strings.TrimSpace(s[len(digits):]))]
-	if !ok || digits == "" {
+	if !ok || strings.Trim(digits, "0123456789.") != "" {
 		return 0, errSize
 	}
 	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
