@@ -55,9 +55,6 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 func (c *Cache) GetAttr(ctx context.Context, ino Ino) (Stat, error) {
 	i, err := c.inode(ino)
 	if err != nil {
-		if st, ok := c.opens.ghost(ino); ok {
-			return st, nil
-		}
 		return Stat{}, err
 	}
 	if i.AttrKnown {
@@ -156,6 +153,3 @@ func (c *Cache) StatFS() Space {
 	const total = 1 << 50
 	return Space{Total: total, Free: total, Files: 1 << 40, FreeFiles: 1 << 40}
 }
-
-// Forget tells that the kernel dropped an inode.
-func (c *Cache) Forget(ino Ino) { c.opens.forget(ino) }

@@ -28,7 +28,7 @@ const (
 // heads runs at most one HEAD per inode and one prefetch per directory at a time.
 type heads struct {
 	ctx  context.Context // ends with the cache
-	wait sync.WaitGroup
+	work *workers
 
 	mu       sync.Mutex // guards the fields below
 	running  map[Ino]*listing
@@ -36,8 +36,8 @@ type heads struct {
 	prefetch map[Ino]*listing
 }
 
-func newHeads(ctx context.Context) *heads {
-	return &heads{ctx: ctx, running: make(map[Ino]*listing), misses: make(map[Ino]int), prefetch: make(map[Ino]*listing)}
+func newHeads(ctx context.Context, work *workers) *heads {
+	return &heads{ctx: ctx, work: work, running: make(map[Ino]*listing), misses: make(map[Ino]int), prefetch: make(map[Ino]*listing)}
 }
 
 // join starts work for an inode, or finds the one under way.
@@ -48,21 +48,19 @@ func (h *heads) join(table map[Ino]*listing, ino Ino, work func(context.Context,
 		return l
 	}
 	l := &listing{done: make(chan struct{})}
-	if err := h.ctx.Err(); err != nil {
-		l.err = err
-		close(l.done)
-		return l
-	}
 	table[ino] = l
-	h.wait.Add(1)
-	go func() {
-		defer h.wait.Done()
+	started := h.work.run(func() {
 		l.err = work(h.ctx, ino)
 		h.mu.Lock()
 		delete(table, ino)
 		h.mu.Unlock()
 		close(l.done)
-	}()
+	})
+	if !started {
+		delete(table, ino)
+		l.err = context.Canceled
+		close(l.done)
+	}
 	return l
 }
 
@@ -98,7 +96,7 @@ func (c *Cache) known(ctx context.Context, ino Ino) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	return fmt.Errorf("read attributes: the object keeps changing: %w", ErrBusy)
 }
 
 // prefetch learns the attributes of all entries of a directory and waits for it.
@@ -159,6 +157,9 @@ func (c *Cache) prefetchDir(ctx context.Context, dir Ino) error {
 func (c *Cache) head(ctx context.Context, ino Ino) error {
 	ctx, cancel := context.WithTimeout(ctx, headWait)
 	defer cancel()
+	if i, err := c.inode(ino); err != nil || i.AttrKnown {
+		return err
+	}
 	key, err := c.homeKey(ino)
 	if err != nil {
 		return err

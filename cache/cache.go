@@ -24,15 +24,18 @@ type Cache struct {
 	bodies    *body.Store
 	converge  uploads
 	opens     *opens
+	orphans   *orphans
 	activity  *activity
 	refresher *refresher
 	heads     *heads
+	resealer  *resealer
+	work      *workers
 	kernel    kernelBox
 	conflicts atomic.Int64
-	cancel    context.CancelFunc // ends listings and HEADs
+	cancel    context.CancelFunc // ends what work counts
 
-	// names is held for writing while a name is taken from an inode, and for reading while one is opened, so that an
-	// opened inode is never erased.
+	// names is held for writing while an inode is erased because others removed its object, and for reading while one is
+	// opened, so that an opened inode is never erased.
 	names sync.RWMutex
 }
 
@@ -68,9 +71,11 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 // start builds the cache on an open index.
 func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 	background, cancel := context.WithCancel(context.Background())
+	work := new(workers)
 	c := &Cache{
-		o: o, bucket: o.Bucket, db: db, opens: newOpens(), activity: newActivity(),
-		refresher: newRefresher(background), heads: newHeads(background), cancel: cancel,
+		o: o, bucket: o.Bucket, db: db, opens: newOpens(), orphans: newOrphans(), activity: newActivity(),
+		work: work, refresher: newRefresher(background, work), heads: newHeads(background, work),
+		resealer: newResealer(background, work), cancel: cancel,
 	}
 	if err := c.claim(); err != nil {
 		cancel()
@@ -123,25 +128,6 @@ func (c *Cache) claim() error {
 	})
 }
 
-// eraseOrphans removes the inodes that were open without a name when the cache was last used.
-func (c *Cache) eraseOrphans() error {
-	return c.db.Update(func(tx *index.Tx) error {
-		var orphans []Ino
-		err := tx.ScanRaw(orphanTable, nil, func(key, _ []byte) bool {
-			if ino, ok := parseOrphanKey(key); ok {
-				orphans = append(orphans, ino)
-			}
-			return true
-		})
-		for _, ino := range orphans {
-			if err == nil {
-				err = c.eraseOrphan(tx, ino)
-			}
-		}
-		return err
-	})
-}
-
 // CloseMode says what Close does with what is not in the bucket yet.
 type CloseMode int
 
@@ -155,20 +141,19 @@ const (
 // bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned.
 func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	c.kernel.set(nil)
-	err := c.sealOpen(ctx)
+	err := errors.Join(c.eraseOrphans(), c.sealOpen(ctx))
 	if mode == CloseDrain && err == nil {
 		err = c.converge.Drain(ctx, nil)
 	}
 	c.cancel()
-	c.refresher.wait.Wait()
-	c.heads.wait.Wait()
+	c.work.close()
 	return errors.Join(err, c.converge.Close(), c.bodies.Close(), c.db.Close())
 }
 
 // sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended.
 func (c *Cache) sealOpen(ctx context.Context) error {
 	var errs []error
-	for _, ino := range c.opens.writing() {
+	for _, ino := range append(c.opens.writing(), c.resealer.left()...) {
 		if err := c.seal(ctx, ino); err != nil {
 			errs = append(errs, fmt.Errorf("seal %s: %w", c.PathOf(ino), err))
 		}

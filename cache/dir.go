@@ -74,11 +74,8 @@ func (c *Cache) openDirInode(ino Ino) (index.Inode, error) {
 
 // Close ends a directory stream.
 func (d *Dir) Close() {
-	if left := d.c.opens.remove(d.ino, false); left.all > 0 {
-		return
-	}
-	if _, err := d.c.reap(d.ino); err != nil {
-		d.c.o.Logger.Error("erase a removed directory", "inode", uint64(d.ino), "error", err)
+	if left := d.c.opens.remove(d.ino, false); left.all == 0 {
+		d.c.reap(d.ino)
 	}
 }
 

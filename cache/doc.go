@@ -8,6 +8,6 @@
 // its content and attributes under its own name; clean inodes follow changes made by others, others keep ours. To import
 // is to take what a listing or a HEAD showed into the index.
 //
-// Lock order: names (removal against opening) before the index's own lock. activity.mu, prefetch.mu, refresh.mu and
-// kernel.mu are leaves: nothing is called while they are held. No lock is held during a request to the bucket.
+// Lock order: Cache.names before the index's own locks before orphans.mu before the mutexes of opens, workers, activity, heads,
+// refresher, resealer and kernelBox. Nothing is called under the last ones, and no lock is held during a request to the bucket.
 package cache

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -57,41 +58,34 @@ func (c *Cache) addOpening(ino Ino, write bool) error {
 	return nil
 }
 
-// Release ends an opening. The last writer's seals the content, so that it can be uploaded; the last of an inode without a
-// name erases it.
+// Release ends an opening. The last writer's seals the content, so that it can be uploaded.
 func (c *Cache) Release(ctx context.Context, ino Ino, write bool) error {
 	left := c.opens.remove(ino, write)
 	c.bodies.Unpin(ino)
 	if left.all == 0 {
-		if gone, err := c.reap(ino); gone || err != nil {
-			return err
-		}
+		c.reap(ino)
 	}
-	if !write || left.writers > 0 {
+	if !write || left.writers > 0 || c.unlinked(ino) {
 		return nil
 	}
-	return c.seal(ctx, ino)
+	// The bytes are safe already; what is missing for the upload is done even when nobody waits for it any more.
+	if err := c.seal(context.WithoutCancel(ctx), ino); err != nil {
+		c.resealer.add(ino, c.seal)
+		return err
+	}
+	return nil
 }
 
-// reap erases an inode that has neither name nor opening, and reports whether it did.
-func (c *Cache) reap(ino Ino) (gone bool, err error) {
+// unlinked reports whether an inode has no name, so that its content is never uploaded.
+func (c *Cache) unlinked(ino Ino) bool {
 	i, err := c.inode(ino)
-	if err != nil || !i.Unlinked {
-		return false, ignore(err, ErrGone)
-	}
-	c.names.Lock()
-	defer c.names.Unlock()
-	if c.opens.Open(ino) {
-		return false, nil
-	}
-	c.opens.haunt(statOf(&i))
-	return true, c.db.Update(func(tx *index.Tx) error { return c.eraseOrphan(tx, ino) })
+	return err != nil || i.Unlinked
 }
 
 // seal makes the content of a file ready for upload and gives it its place in the order of uploads.
 func (c *Cache) seal(ctx context.Context, ino Ino) error {
-	if err := c.bodies.Seal(ctx, ino); err != nil {
-		return fmt.Errorf("seal: %w", err)
+	if err := c.bodies.Seal(ctx, ino); err != nil && !errors.Is(err, ErrNoContent) {
+		return errors.Join(fmt.Errorf("seal: %w", err), c.commit(ino))
 	}
 	return c.commit(ino)
 }

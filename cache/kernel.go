@@ -17,6 +17,13 @@ func (b *kernelBox) get() Kernel {
 	return b.k
 }
 
+// present reports whether a kernel tells what it forgets.
+func (b *kernelBox) present() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.k != nil
+}
+
 func (b *kernelBox) set(k Kernel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -114,7 +114,7 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 		}
 		made = c.newInode(tx, &dir, n)
 		made.Unlinked = true
-		if err := c.addOrphan(tx, made.Ino); err != nil {
+		if err := c.orphan(tx, made.Ino, false); err != nil {
 			return err
 		}
 		return tx.PutInode(made)

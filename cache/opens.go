@@ -2,22 +2,17 @@ package cache
 
 import "sync"
 
-// opens counts the openings of each inode and keeps the attributes of inodes that lost their last name and opening while
-// the kernel still knows them.
+// opens counts the openings of each inode.
 type opens struct {
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the field below
 	counts map[Ino]openCount
-	ghosts map[Ino]Stat
 }
 
 // openCount is the number of openings of one inode; writers are among all.
 type openCount struct{ all, writers int }
 
-// maxGhosts bounds the memory of ghosts; the kernel forgets an inode soon after its removal.
-const maxGhosts = 4096
-
 func newOpens() *opens {
-	return &opens{counts: make(map[Ino]openCount), ghosts: make(map[Ino]Stat)}
+	return &opens{counts: make(map[Ino]openCount)}
 }
 
 // add counts an opening.
@@ -71,32 +66,3 @@ func (o *opens) writing() []Ino {
 
 // Open reports whether an inode is open; converge keeps the content of such inodes readable.
 func (o *opens) Open(ino Ino) bool { return o.count(ino).all > 0 }
-
-// haunt keeps the last attributes of a removed inode until the kernel forgets it.
-func (o *opens) haunt(st Stat) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.ghosts) >= maxGhosts {
-		for old := range o.ghosts {
-			delete(o.ghosts, old)
-			break
-		}
-	}
-	st.Nlink = 0
-	o.ghosts[st.Ino] = st
-}
-
-// ghost finds a removed inode.
-func (o *opens) ghost(ino Ino) (Stat, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	st, ok := o.ghosts[ino]
-	return st, ok
-}
-
-// forget drops a removed inode.
-func (o *opens) forget(ino Ino) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.ghosts, ino)
-}

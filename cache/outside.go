@@ -60,11 +60,10 @@ func (c *Cache) dropImported(tx *index.Tx, i *index.Inode, note *[]func(Kernel))
 	*note = append(*note, func(k Kernel) { k.ForgetName(parent, name) })
 	if c.opens.Open(i.Ino) {
 		i.Unlinked, i.Ctime = true, now()
-		if err := c.addOrphan(tx, i.Ino); err != nil {
+		if err := c.orphan(tx, i.Ino, true); err != nil {
 			return err
 		}
 		return tx.PutInode(*i)
 	}
-	c.opens.haunt(statOf(i))
 	return c.erase(tx, i.Ino)
 }

@@ -60,12 +60,6 @@ func TestOpens(t *testing.T) {
 		t.Errorf("got %+v, want none", left)
 	}
 	o.remove(7, true) // opened before a restart
-	for n := range Ino(maxGhosts + 10) {
-		o.haunt(Stat{Ino: n + 100, Nlink: 1})
-	}
-	if len(o.ghosts) > maxGhosts {
-		t.Errorf("got %d ghosts, want at most %d", len(o.ghosts), maxGhosts)
-	}
 }
 
 func TestApplyChange(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 // refresher runs at most one listing per directory at a time, on behalf of everybody who waits for it.
 type refresher struct {
 	ctx  context.Context // ends with the cache
-	wait sync.WaitGroup  // for the listings under way
+	work *workers
 
 	mu      sync.Mutex // guards the fields below
 	running map[Ino]*listing
@@ -39,8 +39,8 @@ type listing struct {
 	slow atomic.Bool
 }
 
-func newRefresher(ctx context.Context) *refresher {
-	return &refresher{ctx: ctx, running: make(map[Ino]*listing), pause: make(map[Ino]time.Time)}
+func newRefresher(ctx context.Context, work *workers) *refresher {
+	return &refresher{ctx: ctx, work: work, running: make(map[Ino]*listing), pause: make(map[Ino]time.Time)}
 }
 
 // paused reports whether a directory should not be asked for yet.
@@ -63,15 +63,8 @@ func (r *refresher) join(dir Ino, list func(context.Context, Ino) error) *listin
 		return l
 	}
 	l := &listing{done: make(chan struct{})}
-	if err := r.ctx.Err(); err != nil {
-		l.err = err
-		close(l.done)
-		return l
-	}
 	r.running[dir] = l
-	r.wait.Add(1)
-	go func() {
-		defer r.wait.Done()
+	started := r.work.run(func() {
 		begun := time.Now()
 		l.err = list(r.ctx, dir)
 		took := time.Since(begun)
@@ -84,7 +77,12 @@ func (r *refresher) join(dir Ino, list func(context.Context, Ino) error) *listin
 		}
 		r.mu.Unlock()
 		close(l.done)
-	}()
+	})
+	if !started {
+		delete(r.running, dir)
+		l.err = context.Canceled
+		close(l.done)
+	}
 	return l
 }
 

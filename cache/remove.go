@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -80,8 +79,6 @@ func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check f
 	if err := c.fresh(ctx, parent); err != nil {
 		return err
 	}
-	c.names.Lock()
-	defer c.names.Unlock()
 	err := c.db.Update(func(tx *index.Tx) error {
 		dir, err := dirOf(tx, parent)
 		if err != nil {
@@ -121,49 +118,12 @@ func childInode(tx *index.Tx, parent Ino, name string) (index.Inode, error) {
 	return i, err
 }
 
-// detach takes the name of an inode away: it stays as long as it is open, and goes otherwise. What the bucket holds of it
-// becomes garbage with the number of this moment, which converge deletes. c.names must be held for writing.
+// detach takes the name of an inode away. The inode stays until nobody can reach it; what the bucket holds of it becomes garbage
+// with the number of this moment, which converge deletes.
 func (c *Cache) detach(tx *index.Tx, i *index.Inode) error {
-	if c.opens.Open(i.Ino) {
-		i.Unlinked, i.Ctime = true, now()
-		if err := c.addOrphan(tx, i.Ino); err != nil {
-			return err
-		}
-		return tx.PutInode(*i)
-	}
-	c.opens.haunt(statOf(i))
-	return c.erase(tx, i.Ino)
-}
-
-// erase removes an inode and its bytes on the local disk. Its rows of the bucket stay, as garbage for converge.
-func (c *Cache) erase(tx *index.Tx, ino Ino) error {
-	if err := c.bodies.Drop(tx, ino); err != nil {
+	i.Unlinked, i.Ctime = true, now()
+	if err := c.orphan(tx, i.Ino, false); err != nil {
 		return err
 	}
-	return tx.DeleteInode(ino)
-}
-
-// orphanTable lists in the index the inodes without a name, which are erased when the last opening ends, or at the next
-// start after a crash.
-const orphanTable = 'o'
-
-func orphanKey(ino Ino) []byte { return index.AppendIno(nil, ino) }
-
-func parseOrphanKey(key []byte) (ino Ino, ok bool) {
-	if len(key) != 8 {
-		return 0, false
-	}
-	return Ino(binary.BigEndian.Uint64(key)), true
-}
-
-func (c *Cache) addOrphan(tx *index.Tx, ino Ino) error {
-	return tx.PutRaw(orphanTable, orphanKey(ino), nil)
-}
-
-// eraseOrphan removes an inode without a name for good.
-func (c *Cache) eraseOrphan(tx *index.Tx, ino Ino) error {
-	if err := c.erase(tx, ino); err != nil {
-		return err
-	}
-	return tx.DeleteRaw(orphanTable, orphanKey(ino))
+	return tx.PutInode(*i)
 }

@@ -27,8 +27,6 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	if err := c.prepareTarget(ctx, newParent, newName, mode); err != nil {
 		return err
 	}
-	c.names.Lock()
-	defer c.names.Unlock()
 	err := c.db.Update(func(tx *index.Tx) error {
 		return c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, mode)
 	})
@@ -80,7 +78,7 @@ func (c *Cache) prepareTarget(ctx context.Context, parent Ino, name string, mode
 	return c.fresh(ctx, ino)
 }
 
-// rename changes the names in a transaction. c.names must be held for writing.
+// rename changes the names in a transaction.
 func (c *Cache) rename(tx *index.Tx, from, to place, mode RenameMode) error {
 	fromDir, err := dirOf(tx, from.parent)
 	if err != nil {

@@ -1,0 +1,146 @@
+package cache
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// orphanTable lists in the index the inodes without a name. They are erased when nobody can reach them any more, or at the next
+// start.
+const orphanTable = 'o'
+
+// eraseBatch bounds the inodes erased in one transaction.
+const eraseBatch = 128
+
+// orphans knows which inodes have no name any more and waits until both the kernel has forgotten them and the last opening has
+// ended. The kernel can open an inode it knows although its name is gone: a program may be between finding and opening it.
+type orphans struct {
+	mu      sync.Mutex   // guards the fields below
+	known   map[Ino]bool // whether the kernel has forgotten it
+	erase   []Ino
+	running bool
+}
+
+func newOrphans() *orphans { return &orphans{known: make(map[Ino]bool)} }
+
+func orphanKey(ino Ino) []byte { return index.AppendIno(nil, ino) }
+
+func parseOrphanKey(key []byte) (ino Ino, ok bool) {
+	if len(key) != 8 {
+		return 0, false
+	}
+	return Ino(binary.BigEndian.Uint64(key)), true
+}
+
+// orphan lists an inode that is losing its name, in the transaction that takes it. forgotten tells that the kernel does not
+// have to be waited for.
+func (c *Cache) orphan(tx *index.Tx, ino Ino, forgotten bool) error {
+	c.orphans.mu.Lock()
+	c.orphans.known[ino] = forgotten || !c.kernel.present()
+	c.orphans.mu.Unlock()
+	return tx.PutRaw(orphanTable, orphanKey(ino), nil)
+}
+
+// Forget tells that the kernel dropped an inode.
+func (c *Cache) Forget(ino Ino) {
+	c.orphans.mu.Lock()
+	_, removed := c.orphans.known[ino]
+	if removed {
+		c.orphans.known[ino] = true
+	}
+	c.orphans.mu.Unlock()
+	if removed {
+		c.reap(ino)
+	}
+}
+
+// reap erases an inode in the background if it has no name, no opening, and nobody in the kernel who knows it.
+func (c *Cache) reap(ino Ino) {
+	o := c.orphans
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.known[ino] || c.opens.Open(ino) {
+		return
+	}
+	delete(o.known, ino)
+	o.erase = append(o.erase, ino)
+	if !o.running {
+		o.running = c.work.run(c.eraseForgotten)
+	}
+}
+
+// eraseForgotten works off the list and ends when it is empty.
+func (c *Cache) eraseForgotten() {
+	for {
+		batch := c.orphans.take()
+		if len(batch) == 0 {
+			return
+		}
+		err := c.db.Update(func(tx *index.Tx) error {
+			for _, ino := range batch {
+				if err := c.eraseOrphan(tx, ino); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			c.o.Logger.Error("erase removed files; the next start does it", "count", len(batch), "error", err)
+		}
+	}
+}
+
+func (o *orphans) take() []Ino {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := min(len(o.erase), eraseBatch)
+	batch := o.erase[:n:n]
+	o.erase = o.erase[n:]
+	if n == 0 {
+		o.erase, o.running = nil, false
+	}
+	return batch
+}
+
+// eraseOrphan removes an inode without a name for good, unless it was removed already.
+func (c *Cache) eraseOrphan(tx *index.Tx, ino Ino) error {
+	i, ok, err := tx.Inode(ino)
+	if err != nil {
+		return err
+	}
+	if ok && i.Unlinked {
+		if err := c.erase(tx, ino); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteRaw(orphanTable, orphanKey(ino))
+}
+
+// erase removes an inode and its bytes on the local disk. Its rows of the bucket stay, as garbage for converge.
+func (c *Cache) erase(tx *index.Tx, ino Ino) error {
+	if err := c.bodies.Drop(tx, ino); err != nil {
+		return err
+	}
+	return tx.DeleteInode(ino)
+}
+
+// eraseOrphans removes all inodes without a name: nobody has them open before a mount begins and after it has ended.
+func (c *Cache) eraseOrphans() error {
+	return c.db.Update(func(tx *index.Tx) error {
+		var list []Ino
+		err := tx.ScanRaw(orphanTable, nil, func(key, _ []byte) bool {
+			if ino, ok := parseOrphanKey(key); ok {
+				list = append(list, ino)
+			}
+			return true
+		})
+		for _, ino := range list {
+			if err == nil {
+				err = c.eraseOrphan(tx, ino)
+			}
+		}
+		return err
+	})
+}
