@@ -1,0 +1,265 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// Store is the bucket. *object.Bucket is one. Every call is one attempt.
+type Store interface {
+	Head(ctx context.Context, key string) (object.Info, error)
+	Put(ctx context.Context, r object.PutRequest) (object.Info, error)
+	Copy(ctx context.Context, r object.CopyRequest) (object.Info, error)
+	SetAttr(ctx context.Context, r object.TagRequest) error
+	Delete(ctx context.Context, key string) error
+	AbortMultipart(ctx context.Context, state []byte) error
+}
+
+// Sealed is an opened sealed body: its ciphertext.
+type Sealed interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// Bodies is the local cache of content.
+type Bodies interface {
+	// OpenSealed opens the ciphertext of a generation; always the same bytes for one generation.
+	OpenSealed(ino index.Ino, gen uint64) (Sealed, *object.Sealed, error)
+	// Fetch brings the whole content of an inode into the cache.
+	Fetch(ctx context.Context, ino index.Ino) error
+	// Seal makes the content of an inode complete, so that it can be sent.
+	Seal(ctx context.Context, ino index.Ino) error
+	// Wake tells those who wait for room that content has reached the bucket.
+	Wake()
+}
+
+// Opens knows which inodes are open.
+type Opens interface {
+	Open(ino index.Ino) bool
+}
+
+// Importer takes in what others wrote.
+type Importer interface {
+	// Import takes over the state of a key that is not as recorded; found is nil when nothing is there.
+	Import(ctx context.Context, key string, found *object.Info) error
+}
+
+// Options configure a Converger. DB, Store, Bodies, Opens and Importer are required; zero durations mean the defaults.
+type Options struct {
+	DB       *index.DB
+	Store    Store
+	Bodies   Bodies
+	Opens    Opens
+	Importer Importer
+
+	Settle    time.Duration // quiet time of a file before it is sent; negative: none; 0: 2 s
+	Late      time.Duration // longest life of a request after we stopped waiting for it (L); 0: 2 min
+	Workers   int           // requests at a time; 0: 16
+	Exclusive bool          // nobody else writes: no look before overwriting
+	Logger    *slog.Logger  // nil: nothing is logged
+}
+
+// Times that are not options.
+const (
+	defaultSettle  = 2 * time.Second
+	defaultLate    = 2 * time.Minute
+	defaultWorkers = 16
+	markerSettle   = 5 * time.Second  // a directory gets its times last
+	lateSettle     = 30 * time.Second // longest wait for quiet
+	closeGrace     = 15 * time.Second // what Close leaves requests under way to be answered
+	callTime       = time.Minute      // longest wait for the answer to a request without a body
+	slowestUpload  = 64 << 10         // bytes per second below which an upload is given up
+	largeBody      = 8 << 20          // bodies above it go up few at a time, since each is sent in parallel parts
+	largeUploads   = 2
+	netSafety      = 30 * time.Second // a key that waits for others is looked at again after this time in any case
+)
+
+// Converger makes the bucket equal to the index. All methods are safe for concurrent use.
+type Converger struct {
+	o     Options
+	log   *slog.Logger
+	start time.Time // of the clock; see now
+	queue *schedule
+	large chan struct{} // slots of large uploads
+
+	ctx     context.Context // ends requests
+	cancel  context.CancelFunc
+	stop    chan struct{} // closed: nothing new is begun
+	stopped sync.Once
+	wait    sync.WaitGroup
+
+	mu      sync.Mutex           // guards the fields below
+	flying  map[string]struct{}  // keys with a request under way
+	retries map[string]retry     // keys whose last request failed
+	since   map[string]int64     // when a key was first seen to wait for quiet
+	syncs   map[*waiter]struct{} // running Sync calls
+	moved   chan struct{}        // closed and replaced whenever something reached the bucket
+	walk    chan struct{}        // wakes the walker
+
+	pressed atomic.Int64 // until when nothing waits for quiet, because writers wait for room
+	counts  counters
+}
+
+// retry is a failed request.
+type retry struct {
+	at    int64
+	tries int
+	err   error
+	when  time.Time
+}
+
+// New starts to converge. Requests of an earlier run whose outcome is unknown are taken up as R4 says.
+func New(o Options) (*Converger, error) {
+	o = o.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Converger{
+		o: o, log: o.Logger, start: time.Now(), queue: newSchedule(), large: make(chan struct{}, largeUploads), ctx: ctx, cancel: cancel,
+		stop: make(chan struct{}), flying: map[string]struct{}{}, retries: map[string]retry{}, since: map[string]int64{},
+		syncs: map[*waiter]struct{}{}, moved: make(chan struct{}), walk: make(chan struct{}, 1),
+	}
+	if err := c.recover(); err != nil {
+		cancel()
+		return nil, fmt.Errorf("take up uploads: %w", err)
+	}
+	o.DB.OnDirty(c.dirty)
+	for range o.Workers {
+		c.wait.Go(c.work)
+	}
+	c.wait.Go(c.walkAll)
+	return c, nil
+}
+
+func (o Options) withDefaults() Options {
+	switch {
+	case o.Settle == 0:
+		o.Settle = defaultSettle
+	case o.Settle < 0:
+		o.Settle = 0
+	}
+	if o.Late <= 0 {
+		o.Late = defaultLate
+	}
+	if o.Workers <= 0 {
+		o.Workers = defaultWorkers
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// now is the clock of plans: wall time at the start plus what has passed since, so that it never goes back.
+func (c *Converger) now() int64 { return c.start.UnixNano() + int64(time.Since(c.start)) }
+
+// recover takes up what an earlier run left: every unanswered request may still be executed for the time L, counted from now
+// because clocks may have jumped.
+func (c *Converger) recover() error {
+	until := c.now() + int64(c.o.Late)
+	return c.o.DB.UpdateSync(func(tx *index.Tx) error {
+		var open []index.Pend
+		if err := tx.Pends(func(p index.Pend) bool { open = append(open, p); return true }); err != nil {
+			return err
+		}
+		for _, p := range open {
+			if p.Fence > 0 || p.Answered {
+				p.Fence = until
+			}
+			if !p.Answered {
+				p.Until = until
+			}
+			if err := tx.PutPend(p); err != nil {
+				return err
+			}
+			if err := tx.Enqueue(p.Key); err != nil {
+				return err
+			}
+		}
+		return tx.Queue("", "", func(key string) bool { c.queue.at(key, 0); return true })
+	})
+}
+
+// dirty takes the keys that a transaction queued. A file that is still being worked on is looked at when it may be quiet.
+func (c *Converger) dirty(keys []string) {
+	now := c.now()
+	soon := now + int64(c.o.Settle)
+	for _, key := range keys {
+		due := soon
+		if c.urgent(key) {
+			due = 0
+		}
+		c.firstSeen(key, now)
+		c.queue.soon(key, due)
+		c.queue.changed(key)
+		if key[len(key)-1] == '/' {
+			c.wakeWalker()
+		}
+	}
+}
+
+func (c *Converger) firstSeen(key string, now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.since[key]; !ok {
+		c.since[key] = now
+	}
+}
+
+// Pressure lets nothing wait for quiet for a moment: writers wait for room in the cache.
+func (c *Converger) Pressure() {
+	if c.pressed.Swap(c.now()+int64(time.Second)) < c.now() {
+		c.queue.hurry("")
+	}
+}
+
+// Close stops. Requests under way are given some seconds to be answered; what is not in the bucket is taken up by the next New.
+func (c *Converger) Close() error {
+	c.stopped.Do(func() { close(c.stop) })
+	c.queue.close()
+	ended := make(chan struct{})
+	go func() { c.wait.Wait(); close(ended) }()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-ended:
+	case <-grace.C:
+	}
+	c.cancel()
+	<-ended
+	return nil
+}
+
+// facts are what the planner may know besides the index.
+func (c *Converger) facts() *Facts {
+	return &Facts{
+		Now: c.now(), Open: c.o.Opens.Open, Urgent: c.urgent,
+		Flying: func(key string) bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			_, ok := c.flying[key]
+			return ok
+		},
+		RetryAt: func(key string) int64 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.retries[key].at
+		},
+		Since: func(key string) int64 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.since[key]
+		},
+		Late: c.o.Late, Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
+	}
+}
+
+// errStopped ends the work on a key because the converger is being closed.
+var errStopped = errors.New("uploads are being stopped")

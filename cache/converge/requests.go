@@ -1,0 +1,312 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// flight is a request from its intent to its answer.
+type flight struct {
+	pend   index.Pend
+	inode  index.Inode // whose attributes are sent, as it was when the intent was written
+	body   Sealed      // Put
+	sealed *object.Sealed
+	limit  time.Duration // how long an answer is waited for
+}
+
+// send begins the request that a plan asks for. The plan is made again in the transaction of the intent.
+func (c *Converger) send(key string, a *Action) error {
+	if a.Verify {
+		if ok, err := c.verify(a.Pend.Key); err != nil || !ok {
+			return err
+		}
+	}
+	fl := &flight{pend: a.Pend, limit: callTime}
+	if err := c.open(fl); err != nil {
+		return err
+	}
+	defer fl.close()
+	release, err := c.slot(fl)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f := c.facts()
+	begun := false
+	err = c.o.DB.UpdateSync(func(tx *index.Tx) error {
+		begun = false
+		now, err := Plan(tx, key, f)
+		if err != nil || now.Kind != Send || !now.sameEffect(&a.Pend) {
+			return err // the next look at the key sees what changed
+		}
+		fl.pend = now.Pend
+		if err := c.describe(tx, fl); err != nil {
+			return err
+		}
+		fl.pend.Upload = index.ID(object.NewID())
+		begun = true
+		return c.begin(tx, fl, false)
+	})
+	if err != nil || !begun {
+		return err
+	}
+	return c.fly(fl)
+}
+
+// resend repeats a request whose outcome is unknown, with the same bytes and the same id.
+func (c *Converger) resend(p index.Pend) error {
+	fl := &flight{pend: p, limit: callTime}
+	if err := c.open(fl); err != nil {
+		return err
+	}
+	defer fl.close()
+	release, err := c.slot(fl)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f := c.facts()
+	begun := false
+	err = c.o.DB.UpdateSync(func(tx *index.Tx) error {
+		begun = false
+		now, err := Plan(tx, p.Key, f)
+		if err != nil || now.Kind != Resend || now.Pend.Upload != p.Upload {
+			return err
+		}
+		fl.pend = now.Pend
+		if err := c.describe(tx, fl); err != nil {
+			return err
+		}
+		begun = true
+		return c.begin(tx, fl, true)
+	})
+	if err != nil || !begun {
+		return err
+	}
+	c.counts.retries.Add(1)
+	return c.fly(fl)
+}
+
+// verify is rule O: before something is overwritten, deleted or replaced, the key is looked at. It returns false when the key was
+// not as recorded; the outside version has been imported then.
+func (c *Converger) verify(key string) (bool, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, callTime)
+	defer cancel()
+	found, err := c.head(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	agrees := false
+	err = c.o.DB.View(func(tx *index.Tx) error {
+		h, recorded, err := tx.Object(key)
+		agrees = recorded == (found != nil) && (!recorded || same(&h, found))
+		return err
+	})
+	if err != nil || agrees {
+		return agrees, err
+	}
+	return false, c.importKey(ctx, key, found)
+}
+
+// open opens the body of a PUT.
+func (c *Converger) open(fl *flight) error {
+	if fl.pend.Op != index.Put {
+		return nil
+	}
+	var err error
+	if fl.body, fl.sealed, err = c.o.Bodies.OpenSealed(fl.pend.Ino, fl.pend.Gen); err != nil {
+		return fmt.Errorf("open sealed body: %w", err)
+	}
+	fl.limit += time.Duration(fl.sealed.Size()/slowestUpload) * time.Second
+	return nil
+}
+
+func (fl *flight) close() {
+	if fl.body != nil {
+		_ = fl.body.Close() // it was only read
+	}
+}
+
+// slot waits until a large upload may begin.
+func (c *Converger) slot(fl *flight) (release func(), err error) {
+	if fl.sealed == nil || fl.sealed.Size() <= largeBody {
+		return func() {}, nil
+	}
+	select {
+	case c.large <- struct{}{}:
+		return func() { <-c.large }, nil
+	case <-c.stop:
+		return nil, errStopped
+	}
+}
+
+// describe takes the attributes that are sent, and the generation of the content they belong to.
+func (c *Converger) describe(tx *index.Tx, fl *flight) error {
+	p := &fl.pend
+	switch p.Op {
+	case index.Delete:
+		return nil
+	case index.Put:
+		p.Generation = index.ID(fl.sealed.GenerationID())
+	case index.Copy:
+		src, _, err := tx.Object(p.Src)
+		if err != nil {
+			return err
+		}
+		p.Generation = src.Generation
+	case index.Tag:
+		h, _, err := tx.Object(p.Key)
+		if err != nil {
+			return err
+		}
+		p.Generation = h.Generation
+	}
+	var ok bool
+	var err error
+	if fl.inode, ok, err = tx.Inode(p.Ino); err == nil && !ok {
+		err = fmt.Errorf("inode %d is not in the index", p.Ino)
+	}
+	return err
+}
+
+// begin writes the intent and marks the key as having a request under way.
+func (c *Converger) begin(tx *index.Tx, fl *flight, again bool) error {
+	p, err := begin(tx, fl.pend, c.now()+int64(fl.limit)+int64(c.o.Late), again)
+	if err != nil {
+		return err
+	}
+	fl.pend = p
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flying[p.Key] = struct{}{}
+	return nil
+}
+
+// fly sends the request and records its outcome.
+func (c *Converger) fly(fl *flight) error {
+	key := fl.pend.Key
+	ctx, cancel := context.WithTimeout(c.ctx, fl.limit)
+	defer cancel()
+	info, sendErr := c.request(ctx, fl)
+	now := c.now()
+	final := sendErr != nil && meansNothingTwice(&fl.pend, sendErr)
+	err := c.o.DB.Update(func(tx *index.Tx) error {
+		p, ok, err := tx.Pend(key)
+		if err != nil || !ok {
+			return err
+		}
+		if sendErr != nil {
+			return failed(tx, p, now+int64(c.o.Late), final)
+		}
+		return answered(tx, p, info, now)
+	})
+	c.mu.Lock()
+	delete(c.flying, key)
+	if sendErr == nil {
+		delete(c.retries, key)
+		delete(c.since, key)
+	}
+	c.mu.Unlock()
+	c.queue.soon(key, 0)
+	c.ended(key, sendErr == nil && err == nil)
+	if sendErr == nil {
+		c.counts.done(fl)
+		return err
+	}
+	c.failedLocally(key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
+	if final && fl.pend.Op == index.Copy {
+		return errors.Join(err, c.checkSource(fl.pend.Src))
+	}
+	return err
+}
+
+// checkSource looks at the source of a copy that was refused: somebody may have changed or deleted it.
+func (c *Converger) checkSource(src string) error {
+	_, err := c.verify(src)
+	return err
+}
+
+// meansNothingTwice reports whether the answer of a repetition would not tell what became of the first attempt: a copy that finds its
+// source gone or its target taken, and a creation that finds its name taken, perhaps by itself.
+func meansNothingTwice(p *index.Pend, err error) bool {
+	switch p.Op {
+	case index.Copy:
+		return errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrPrecondition) || errors.Is(err, object.ErrExists)
+	case index.Put:
+		return p.IfAbsent && errors.Is(err, object.ErrExists)
+	default:
+		return false
+	}
+}
+
+// request is the one attempt.
+func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error) {
+	p := &fl.pend
+	attr := attrOf(&fl.inode)
+	switch p.Op {
+	case index.Put:
+		return c.o.Store.Put(ctx, object.PutRequest{
+			Key: p.Key, Body: fl.body, Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent,
+			Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
+			Progress: func(n int64) { c.counts.bytes.Add(n) },
+		})
+	case index.Copy:
+		return c.o.Store.Copy(ctx, object.CopyRequest{
+			Src: p.Src, SrcETag: p.SrcETag, Dst: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent,
+		})
+	case index.Tag:
+		attr.Xattrs = nil
+		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload)})
+	case index.Delete:
+		return object.Info{}, c.o.Store.Delete(ctx, p.Key)
+	default:
+		return object.Info{}, fmt.Errorf("request of unknown kind %d", p.Op)
+	}
+}
+
+// attrOf is what is uploaded of an inode's attributes.
+func attrOf(i *index.Inode) object.Attr {
+	return object.Attr{Mode: i.Mode, UID: i.UID, GID: i.GID, Rdev: i.Rdev, Mtime: i.Mtime, Xattrs: i.Xattrs}
+}
+
+// saveMultipart keeps the state of a large upload, so that the next attempt goes on where this one ended.
+func (c *Converger) saveMultipart(key string, upload index.ID, state []byte) error {
+	return c.o.DB.UpdateSync(func(tx *index.Tx) error {
+		p, ok, err := tx.Pend(key)
+		if err != nil {
+			return err
+		}
+		if !ok || p.Upload != upload {
+			return fmt.Errorf("the request for %q is no longer wanted", key)
+		}
+		p.Multipart = state
+		return tx.PutPend(p)
+	})
+}
+
+// Times between attempts for one key: doubled with each, with jitter. The server's word counts when it asks for more.
+const (
+	firstPause = 200 * time.Millisecond
+	maxPause   = time.Minute
+)
+
+// backoff notes a failure and returns when the key may be tried again.
+func (c *Converger) backoff(key string, err error) (at int64, tries int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.retries[key]
+	r.tries++
+	r.err, r.when = err, time.Now()
+	pause := min(maxPause, firstPause<<min(r.tries-1, 12))
+	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
+	pause = max(pause, object.RetryAfter(err))
+	r.at = c.now() + int64(pause)
+	c.retries[key] = r
+	return r.at, r.tries
+}
