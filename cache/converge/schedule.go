@@ -156,33 +156,43 @@ func (s *schedule) tryTake(now int64) (key string, pause time.Duration, ok bool)
 }
 
 // done takes a key back from a worker. It is forgotten unless it became due in the meantime.
-func (s *schedule) done(key string) { s.giveBack(key, -1, nil, false) }
-
-// put takes a key back from a worker that has to wait: until at (0: for the keys only), or until one of keys changes, or, with
-// order, until content of others has reached the bucket.
-func (s *schedule) put(key string, at int64, keys []string, order bool) {
-	s.giveBack(key, at, keys, order)
+func (s *schedule) done(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[key]; k != nil && !s.pushAgainLocked(k, k.next) {
+		delete(s.keys, key)
+	}
 }
 
-func (s *schedule) giveBack(key string, at int64, keys []string, order bool) {
+// pushAgainLocked returns a key to the heap that became due while a worker had it.
+func (s *schedule) pushAgainLocked(k *slot, at int64) bool {
+	if !k.again {
+		return false
+	}
+	k.at = min(k.next, at)
+	heap.Push(&s.due, k)
+	s.signal()
+	return true
+}
+
+// mark is the number of the last change, for put.
+func (s *schedule) mark() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
+}
+
+// put takes a key back from a worker that has to wait: until at, or until one of keys changes, or, with order, until content of
+// others has reached the bucket. planned is the number of the last change before the plan was made.
+func (s *schedule) put(key string, at int64, keys []string, order bool, planned uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.keys[key]
-	if k == nil {
+	if k == nil || s.pushAgainLocked(k, at) {
 		return
 	}
-	if k.again {
-		k.at = k.next
-		if at >= 0 && at < k.at {
-			k.at = at
-		}
-		heap.Push(&s.due, k)
-		s.signal()
-		return
-	}
-	if at < 0 {
-		delete(s.keys, key)
-		return
+	if s.missedLocked(keys, order, planned) {
+		at = 0
 	}
 	for _, other := range keys {
 		if other == key {

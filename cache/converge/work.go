@@ -26,7 +26,7 @@ const maxSteps = 16
 // handle does what the plan of a key says until it has to wait.
 func (c *Converger) handle(key string) {
 	for range maxSteps {
-		planned := c.queue.now()
+		planned := c.queue.mark()
 		a, err := c.plan(key)
 		if err == nil && a.acts() {
 			err = c.act(key, &a)
