@@ -31,8 +31,10 @@ type Cache struct {
 	resealer  *resealer
 	work      *workers
 	kernel    kernelBox
+	pressure  pressure
 	conflicts atomic.Int64
-	cancel    context.CancelFunc // ends what work counts
+	last      atomic.Pointer[Status] // of the moment of Close
+	cancel    context.CancelFunc     // ends what work counts
 
 	// names is held for writing while an inode is erased because others removed its object, and for reading while one is
 	// opened, so that an opened inode is never erased.
@@ -143,11 +145,14 @@ func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	c.kernel.set(nil)
 	err := errors.Join(c.eraseOrphans(), c.sealOpen(ctx))
 	if mode == CloseDrain && err == nil {
-		err = c.converge.Drain(ctx, nil)
+		err = c.converge.Sync(ctx, "", nil)
 	}
 	c.cancel()
 	c.work.close()
-	return errors.Join(err, c.converge.Close(), c.bodies.Close(), c.db.Close())
+	err = errors.Join(err, c.converge.Close())
+	last := c.Status()
+	c.last.Store(&last)
+	return errors.Join(err, c.bodies.Close(), c.db.Close())
 }
 
 // sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended.

@@ -51,6 +51,13 @@ func (o *opens) count(ino Ino) openCount {
 	return o.counts[ino]
 }
 
+// len counts the inodes that are open.
+func (o *opens) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.counts)
+}
+
 // writing lists the inodes that are open for writing.
 func (o *opens) writing() []Ino {
 	o.mu.Lock()

@@ -2,26 +2,99 @@ package cache
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
 
 	"github.com/ossencfs/ossencfs/cache/body"
+	"github.com/ossencfs/ossencfs/cache/converge"
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
-// TEMPORARY
+// Progress is what Sync and Close report while they wait.
+type Progress = converge.Progress
+
+// uploads makes the bucket follow; *converge.Converger does.
 type uploads interface {
-	Sync(ctx context.Context, key string, progress func()) error
-	Drain(ctx context.Context, progress func()) error
+	Sync(ctx context.Context, prefix string, progress func(Progress)) error
+	Stats() (converge.Stats, error)
+	Pressure()
 	Close() error
 }
 
-type noUploads struct{}
+var _ uploads = (*converge.Converger)(nil)
 
-func (noUploads) Sync(ctx context.Context, key string, progress func()) error { return nil }
-func (noUploads) Drain(ctx context.Context, progress func()) error            { return nil }
-func (noUploads) Close() error                                                { return nil }
+// idle is the uploads of a read-only cache: nothing is sent.
+type idle struct{}
 
-func (c *Cache) startUploads(b *trackedBucket) (uploads, error)              { return noUploads{}, nil }
-func (c *Cache) Sync(ctx context.Context, key string, progress func()) error { return nil }
+// Sync has nothing to wait for.
+func (idle) Sync(context.Context, string, func(Progress)) error { return nil }
 
+// Stats are zero.
+func (idle) Stats() (converge.Stats, error) { return converge.Stats{}, nil }
+
+// Pressure is ignored.
+func (idle) Pressure() {}
+
+// Close does nothing.
+func (idle) Close() error { return nil }
+
+// startUploads begins to converge, unless the cache is read-only.
+func (c *Cache) startUploads(b *trackedBucket) (uploads, error) {
+	if c.o.ReadOnly {
+		return idle{}, nil
+	}
+	up, err := converge.New(converge.Options{
+		DB: c.db, Store: b, Bodies: bodies{c.bodies}, Opens: c.opens, Importer: importer{c},
+		Settle: c.o.Settle, Late: c.o.LateLimit, Workers: c.o.Workers, Exclusive: c.o.Exclusive, Logger: c.o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.pressure.set(up.Pressure)
+	return up, nil
+}
+
+// bodies shows package body as converge wants it.
+type bodies struct{ *body.Store }
+
+var _ converge.Bodies = bodies{}
+
+// OpenSealed opens the ciphertext of a generation.
+func (b bodies) OpenSealed(ino index.Ino, gen uint64) (converge.Sealed, *object.Sealed, error) {
+	r, sealed, err := b.Store.OpenSealed(ino, gen)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, sealed, nil
+}
+
+// pressure passes on that writers wait for room, once there is somebody to tell.
+type pressure struct{ fn atomic.Pointer[func()] }
+
+func (p *pressure) set(fn func()) { p.fn.Store(&fn) }
+
+func (p *pressure) tell() {
+	if fn := p.fn.Load(); fn != nil {
+		(*fn)()
+	}
+}
+
+// bodyOptions are those of the bytes on the disk.
 func (c *Cache) bodyOptions(b *trackedBucket) body.Options {
-	return body.Options{Limit: c.o.Limit, DB: c.db, Remote: b, Logger: c.o.Logger}
+	return body.Options{DB: c.db, Remote: b, Limit: c.o.Limit, Pressure: c.pressure.tell, Logger: c.o.Logger}
+}
+
+// Sync returns when the bucket has everything that was written at or below a path of the mount before the call ("" is all of it),
+// names and removals included. Files that are still open are taken as they are. It retries for as long as ctx lives. progress may
+// be nil.
+func (c *Cache) Sync(ctx context.Context, path string, progress func(Progress)) error {
+	if err := c.sealOpen(ctx); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	if err := c.converge.Sync(ctx, strings.Trim(path, "/"), progress); err != nil {
+		return fmt.Errorf("sync %q: %w", path, err)
+	}
+	return nil
 }
