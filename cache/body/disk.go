@@ -27,7 +27,7 @@ type diskFile struct {
 	synced int64 // writes that are known to be on the disk; guarded by syncMu
 	named  bool  // the directory entry is on the disk; guarded by syncMu
 
-	fault func(off int64, n int) error // see files.fault
+	fault func() error // see Options.fault
 
 	refs int           // guarded by files.mu
 	idle *list.Element // guarded by files.mu
@@ -36,7 +36,7 @@ type diskFile struct {
 
 func (d *diskFile) writeAt(p []byte, off int64) error {
 	if d.fault != nil {
-		if err := d.fault(off, len(p)); err != nil {
+		if err := d.fault(); err != nil {
 			_, _ = d.f.WriteAt(p[:len(p)/2], off)
 			return diskError(err)
 		}
@@ -97,7 +97,7 @@ func syncDir(dir string) error {
 // files is a folder of numbered files with a bounded set of open descriptors.
 type files struct {
 	path  func(id uint64) string
-	fault func(off int64, n int) error // tests: an error makes a write stop half way
+	fault func() error // see Options.fault
 
 	mu   sync.Mutex // guards the fields below
 	open map[uint64]*diskFile

@@ -84,6 +84,18 @@ func (k *bucket) Get(ctx context.Context, r object.GetRequest) (*object.Download
 	return &object.Download{Content: key, Body: io.NopCloser(bytes.NewReader(data)), TotalSize: int64(len(o.sealed))}, nil
 }
 
+func (k *bucket) set(key string, o stored) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.objects[key] = o
+}
+
+func (k *bucket) remove(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.objects, key)
+}
+
 func (k *bucket) requests() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -92,7 +104,7 @@ func (k *bucket) requests() int {
 
 // env is a store with an index and a bucket.
 type env struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	db  *index.DB
 	s   *Store

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -25,7 +26,7 @@ type model struct {
 	inos   []index.Ino
 	want   [][]byte
 	images map[string][]byte // by content key: the ciphertext that any image of the disk held
-	failAt int               // number of writes to the disk until one fails; 0: never
+	failAt atomic.Int32      // number of writes to the disk until one fails; 0: never
 }
 
 // Whatever the calls, their order, crashes between them and disk errors within them: content is what the model says, and no
@@ -33,9 +34,9 @@ type model struct {
 func TestModel(t *testing.T) {
 	for seed := range *modelSeeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			e := newEnv(t, Options{SmallMax: 8 << 10, Limit: 16 << 20})
-			m := &model{env: e, r: rand.New(rand.NewPCG(seed, 1)), images: map[string][]byte{}}
-			m.watchDisk()
+			m := &model{r: rand.New(rand.NewPCG(seed, 1)), images: map[string][]byte{}}
+			e := newEnv(t, Options{SmallMax: 8 << 10, Limit: 16 << 20, fault: m.fault})
+			m.env = e
 			for i := range 4 {
 				m.inos, m.want = append(m.inos, e.file(fmt.Sprint("f", i))), append(m.want, nil)
 			}
@@ -52,7 +53,7 @@ func TestModel(t *testing.T) {
 				}
 				m.lookAtDisk()
 			}
-			m.watchDiskOff()
+			m.failAt.Store(0)
 			e.close()
 			e.open()
 			for i, ino := range m.inos {
@@ -62,27 +63,21 @@ func TestModel(t *testing.T) {
 	}
 }
 
-func (m *model) watchDisk() {
-	fault := func(int64, int) error {
-		if m.failAt > 0 {
-			if m.failAt--; m.failAt == 0 {
-				return syscall.ENOSPC
-			}
-		}
-		return nil
+// fault is Options.fault: it fails the write that failAt counts down to.
+func (m *model) fault() error {
+	if m.failAt.Load() > 0 && m.failAt.Add(-1) == 0 {
+		return syscall.ENOSPC
 	}
-	m.s.files.fault, m.s.segs.files.fault = fault, fault
+	return nil
 }
-
-func (m *model) watchDiskOff() { m.failAt = 0 }
 
 // step makes one call on file i and changes the model alike.
 func (m *model) step(i int) string {
 	ctx, ino, size := context.Background(), m.inos[i], int64(len(m.want[i]))
 	if m.r.IntN(10) == 0 {
-		m.failAt = 1 + m.r.IntN(3)
+		m.failAt.Store(1 + m.r.Int32N(3))
 	}
-	defer func() { m.failAt = 0 }()
+	defer func() { m.failAt.Store(0) }()
 	failed := func(err error) bool {
 		if err != nil && !errors.Is(err, ErrNoSpace) {
 			m.t.Error(err)
@@ -123,7 +118,7 @@ func (m *model) step(i int) string {
 		failed(m.s.Seal(ctx, ino))
 		return "seal"
 	case k < 86:
-		m.failAt = 0
+		m.failAt.Store(0)
 		m.seal(ino)
 		if err := m.s.Fetch(ctx, ino); err != nil {
 			m.t.Error(err)
@@ -131,7 +126,7 @@ func (m *model) step(i int) string {
 		m.upload(ino, fmt.Sprint("f", i))
 		return "upload"
 	case k < 90:
-		m.failAt = 0
+		m.failAt.Store(0)
 		m.evictAll()
 		return "evict"
 	case k < 93:
@@ -142,13 +137,11 @@ func (m *model) step(i int) string {
 		return "collect"
 	case k < 98:
 		m.crash()
-		m.watchDisk()
 		return "crash"
 	default:
-		m.failAt = 0
+		m.failAt.Store(0)
 		m.close()
 		m.open()
-		m.watchDisk()
 		return "reopen"
 	}
 }
@@ -283,14 +276,17 @@ func TestNoPlaintextOnDisk(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	for _, size := range []int{2000, 300_000} {
 		for _, off := range []int{0, 1000, -1} {
-			e := newEnv(t, Options{})
+			var full atomic.Bool
+			e := newEnv(t, Options{fault: func() error {
+				if full.Load() {
+					return syscall.ENOSPC
+				}
+				return nil
+			}})
 			ino := e.file("f")
 			want := random(50, size)
 			e.write(ino, 0, want)
-			full := func(int64, int) error { return syscall.ENOSPC }
-			e.s.files.fault, e.s.segs.files.fault = full, full
-			e.s.files.close()
-			e.s.segs.files.close()
+			full.Store(true)
 			at := int64(off)
 			if off < 0 {
 				at = int64(size)
@@ -299,9 +295,7 @@ func TestDiskFull(t *testing.T) {
 				t.Errorf("write at %d to a full disk: %v", off, err)
 			}
 			e.want(ino, want)
-			e.s.files.fault, e.s.segs.files.fault = nil, nil
-			e.s.files.close()
-			e.s.segs.files.close()
+			full.Store(false)
 			e.write(ino, at, random(52, 100))
 			want = grow(want, at+100)
 			copy(want[at:], random(52, 100))

@@ -152,16 +152,16 @@ func TestChangedInTheBucket(t *testing.T) {
 		}
 		o := e.k.objects["f"]
 		o.etag = "another"
-		e.k.objects["f"] = o
+		e.k.set("f", o)
 		if _, err := e.tryReadAll(ino); !errors.Is(err, ErrStale) {
 			t.Errorf("size %d: read of a changed object: %v", size, err)
 		}
-		delete(e.k.objects, "f")
+		e.k.remove("f")
 		if _, err := e.tryReadAll(ino); !errors.Is(err, ErrStale) {
 			t.Errorf("size %d: read of a removed object: %v", size, err)
 		}
 		// The cache notices the change and imports it: the handle stays stale, a new one sees the new content.
-		e.k.objects["f"] = o
+		e.k.set("f", o)
 		in := e.inode(ino)
 		err := e.db.Update(func(tx *index.Tx) error {
 			in.Gen = tx.NextGen()

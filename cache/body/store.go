@@ -33,6 +33,8 @@ type Options struct {
 	ReadTimeout time.Duration // longest wait of a reader for one answer of the bucket; 0: 60 s
 	Pressure    func()        // called while a writer waits for room: uploads should not be put off; may be nil
 	Logger      *slog.Logger  // nil: nothing is logged
+
+	fault func() error // tests: an error makes a write to the disk stop half way
 }
 
 // MinLimit is the smallest cache: below it not even the chunks in flight fit.
@@ -92,6 +94,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return filepath.Join(dir, "files", name[:2], name)
 	})
 	s.segs = openSegments(filepath.Join(dir, "segments"), segmentSize(o.Limit), s.space)
+	s.files.fault, s.segs.files.fault = o.fault, o.fault
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for _, sub := range []string{"files", "segments"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {

@@ -47,6 +47,10 @@ func TestStream(t *testing.T) {
 				t.Errorf("not evicted: %+v", in)
 			}
 			e.want(ino, want)
+			n := e.k.requests()
+			if err := e.s.Fetch(context.Background(), ino); err != nil || e.k.requests() != n {
+				t.Errorf("fetch after reading all: %v, %d more requests", err, e.k.requests()-n)
+			}
 			if in := e.inode(ino); in.CachedGen != in.Gen {
 				t.Errorf("read whole and not kept: %+v", in)
 			}
@@ -240,7 +244,6 @@ func TestSparse(t *testing.T) {
 	if used := e.s.Usage().Used; used > 1<<20 {
 		t.Errorf("%d bytes used before the seal", used)
 	}
-	key := e.s.bodies[ino].stream.ContentKey()
 	e.write(ino, 40<<20, []byte("middle"))
 	e.seal(ino)
 	want := make([]byte, 64<<20)
@@ -253,7 +256,6 @@ func TestSparse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = key
 	if sealed.Size() != 64<<20 {
 		t.Errorf("sealed %d bytes", sealed.Size())
 	}
