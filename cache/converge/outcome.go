@@ -1,0 +1,154 @@
+package converge
+
+import (
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// begin writes the intent of a request (R2). It must be durable before the request leaves. until is when an answer can be
+// waited for no longer plus L. A repeated request keeps the fence of its unanswered attempts.
+func begin(tx Tx, p index.Pend, until int64, again bool) (index.Pend, error) {
+	if again {
+		p.Fence = max(p.Fence, p.Until)
+	}
+	p.Until = until
+	p.Attempts++
+	p.Answered, p.Error = false, false
+	if err := tx.PutPend(p); err != nil {
+		return p, err
+	}
+	return p, markDirectory(tx, &p)
+}
+
+// markDirectory lets a directory keep the marker that it gets because its last child goes.
+func markDirectory(tx Tx, p *index.Pend) error {
+	if p.Op != index.Put {
+		return nil
+	}
+	dir, ok, err := tx.Inode(p.Ino)
+	if err != nil || !ok || !dir.IsDir() || dir.Marker {
+		return err
+	}
+	dir.Marker = true
+	return tx.PutInode(dir)
+}
+
+// answered records a request that was executed: what was sent (R3), not what the inode is by now. The key stays closed as long
+// as earlier attempts without an answer may still be executed.
+func answered(tx Tx, p index.Pend, info object.Info, now int64) error {
+	if err := record(tx, &p, &info); err != nil {
+		return err
+	}
+	if p.Fence <= now {
+		return tx.DeletePend(p.Key)
+	}
+	p.Answered, p.Error, p.Multipart = true, false, nil
+	return tx.PutPend(p)
+}
+
+// record writes what an executed request left under its key.
+func record(tx Tx, p *index.Pend, info *object.Info) error {
+	if p.Op == index.Delete {
+		return tx.DeleteObject(p.Key)
+	}
+	o := index.Object{Key: p.Key, Generation: p.Generation}
+	if p.Op == index.Tag {
+		old, ok, err := tx.Object(p.Key)
+		if err != nil {
+			return err
+		}
+		if ok {
+			o = old
+			o.GoneSeq = 0
+		}
+	} else {
+		o.ETag, o.Size = info.ETag, info.Size
+		if !info.Modified.IsZero() {
+			o.Modified = info.Modified.UnixNano()
+		}
+	}
+	o.Ino, o.Gen, o.AttrVer, o.XattrVer, o.Upload = p.Ino, p.Gen, p.AttrVer, p.XattrVer, p.Upload
+	if err := tx.PutObject(o); err != nil {
+		return err
+	}
+	return tx.SentGen(p.Ino, p.Gen)
+}
+
+// failed notes that the outcome of a request is unknown: until now+late it may still be executed. final forbids the same
+// request again, because its answer would mean nothing.
+func failed(tx Tx, p index.Pend, until int64, final bool) error {
+	p.Until = until
+	p.Error = final
+	return tx.PutPend(p)
+}
+
+// finding is what a look at a key tells about the request whose outcome was unknown.
+type finding int
+
+const (
+	foundDone    finding = iota // the request was executed
+	foundNotDone                // the key is as it was before
+	foundOther                  // somebody else wrote or deleted the object
+)
+
+// looked decides what a HEAD that was sent after the deadline means (R4), and closes the intent. found is nil for 404.
+func looked(tx Tx, p index.Pend, found *object.Info) (finding, error) {
+	h, recorded, err := tx.Object(p.Key)
+	if err != nil {
+		return foundOther, err
+	}
+	f := judge(&p, &h, recorded, found)
+	if f == foundDone {
+		if found == nil {
+			found = new(object.Info)
+		}
+		if err := record(tx, &p, found); err != nil {
+			return f, err
+		}
+	}
+	return f, tx.DeletePend(p.Key)
+}
+
+// judge compares what was found with what was sent and with what is recorded.
+func judge(p *index.Pend, h *index.Object, recorded bool, found *object.Info) finding {
+	switch {
+	case found == nil && p.Op == index.Delete:
+		return foundDone
+	case found == nil && !recorded:
+		return foundNotDone
+	case found == nil:
+		return foundOther
+	case p.Op != index.Delete && found.Upload == object.ID(p.Upload):
+		return foundDone
+	case recorded && same(h, found):
+		return foundNotDone
+	}
+	return foundOther
+}
+
+// unchanged is the look of rule O: is the object under a key what is recorded? found is nil for 404.
+func unchanged(h *index.Object, recorded bool, found *object.Info) bool {
+	if found == nil || !recorded {
+		return found == nil && !recorded
+	}
+	return same(h, found)
+}
+
+// same reports whether an object is the one that is recorded. A row of a listing knows no upload id.
+func same(h *index.Object, found *object.Info) bool {
+	if h.Upload != (index.ID{}) {
+		return found.Upload == object.ID(h.Upload)
+	}
+	return h.ETag == found.ETag && h.Size == found.Size
+}
+
+// rearm makes an intent that a stopped program left behind unknown again: its clock is gone, so it is given a whole life anew.
+func rearm(tx Tx, p index.Pend, until int64) error {
+	if p.Answered {
+		p.Fence = until
+	} else {
+		p.Until = until
+		p.Fence = max(p.Fence, until)
+	}
+	return tx.PutPend(p)
+}

@@ -1,0 +1,228 @@
+package converge
+
+import (
+	"math"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// Plan says what to do next about a key. It reads only, and returns the same for the same state: the simulation in this package
+// found its rules and tests them. The intent of a Send must be written in the transaction that v belongs to.
+func Plan(v View, key string, f *Facts) (Action, error) {
+	p := &planner{v: v, f: f}
+	a := p.plan(key)
+	if p.err != nil {
+		return Action{}, p.err
+	}
+	return a, nil
+}
+
+// planner is one look at one key. Errors of the view stick.
+type planner struct {
+	v   View
+	f   *Facts
+	err error
+}
+
+func (p *planner) on(r rule) bool { return p.f.without != r }
+
+func (p *planner) keep(err error) bool {
+	if p.err == nil && err != nil {
+		p.err = err
+	}
+	return p.err == nil
+}
+
+func (p *planner) inode(ino index.Ino) (index.Inode, bool) {
+	i, ok, err := p.v.Inode(ino)
+	return i, p.keep(err) && ok
+}
+
+func (p *planner) object(key string) (index.Object, bool) {
+	o, ok, err := p.v.Object(key)
+	return o, p.keep(err) && ok
+}
+
+func (p *planner) pend(key string) (index.Pend, bool) {
+	q, ok, err := p.v.Pend(key)
+	return q, p.keep(err) && ok
+}
+
+func (p *planner) wanter(key string) (index.Inode, bool) {
+	ino, ok, err := p.v.Resolve(key)
+	if !p.keep(err) || !ok || ino == index.Root {
+		return index.Inode{}, false
+	}
+	return p.inode(ino)
+}
+
+// plan is R1 to R4: a key with an intent is closed until the outcome is certain.
+func (p *planner) plan(key string) Action {
+	own, pending := p.pend(key)
+	if !pending || !p.on(ruleSerial) && !p.f.Flying(key) {
+		return p.want(key, false)
+	}
+	now := p.f.Now
+	switch {
+	case p.f.Flying(key):
+		return waitFor(key)
+	case own.Answered:
+		if now >= own.Fence || !p.on(ruleRefence) {
+			return Action{Kind: Forget, Pend: own}
+		}
+		return waitUntil(own.Fence)
+	case now >= own.Until || !p.on(ruleFence):
+		if at := p.f.RetryAt(key); now < at {
+			return waitUntil(at)
+		}
+		return Action{Kind: Look, Pend: own}
+	case !own.Error:
+		if a := p.want(key, true); a.sameEffect(&own) {
+			if at := p.f.RetryAt(key); now < at {
+				return waitUntil(min(at, own.Until))
+			}
+			return Action{Kind: Resend, Pend: own}
+		}
+	}
+	return waitUntil(own.Until)
+}
+
+// want says what the key needs when no request of ours for it is under way, or only the one that is to be repeated (again).
+func (p *planner) want(key string, again bool) Action {
+	if a, pinned := p.pinned(key); pinned {
+		return a
+	}
+	h, recorded := p.object(key)
+	w, wanted := p.wanter(key)
+	if wanted && w.IsDir() && !w.Marker && (!recorded || h.Ino != w.Ino) {
+		wanted = false // the directory lives by what is in it
+	}
+	if !wanted && !recorded {
+		return nothing
+	}
+	if wanted && recorded && holds(&h, &w) {
+		return nothing
+	}
+	if wanted && !w.Sealed && !w.IsDir() {
+		return Action{Kind: Wait, Keys: []string{key}} // the seal queues the key
+	}
+	if v, needed := p.needs(&h, recorded); needed && (!wanted || v.Ino != w.Ino) {
+		if !wanted {
+			return p.leaves(key, &v)
+		}
+		return p.unblock(key, &v)
+	}
+	if !wanted {
+		return p.remove(key, &h, again)
+	}
+	a := p.deliver(key, &w, &h, recorded)
+	if a.Kind != Send {
+		return a
+	}
+	return p.allow(a, &w, &h, recorded, again)
+}
+
+// holds reports whether a row is exactly what an inode wants.
+func holds(h *index.Object, w *index.Inode) bool {
+	return h.Ino == w.Ino && h.Gen == w.Gen && h.AttrVer == w.AttrVer && h.XattrVer == w.XattrVer && (w.Sealed || w.IsDir())
+}
+
+// leaves waits until an inode has moved its content away from a key by itself.
+func (p *planner) leaves(key string, v *index.Inode) Action {
+	if path, ok := p.v.Path(v.Ino); ok {
+		return waitFor(key, path)
+	}
+	return waitFor(key)
+}
+
+// deliver chooses how the content and attributes of w come to a key that is free for it.
+func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded bool) Action {
+	q := index.Pend{Key: key, Op: index.Put, Ino: w.Ino, Gen: w.Gen, AttrVer: w.AttrVer, XattrVer: w.XattrVer, IfAbsent: !recorded}
+	send := Action{Kind: Send, Pend: q}
+	if w.IsDir() {
+		send.Pend.IfAbsent = false
+		return send
+	}
+	if recorded && h.Ino == w.Ino && h.Gen == w.Gen {
+		if h.XattrVer == w.XattrVer {
+			send.Pend.Op, send.Pend.IfAbsent = index.Tag, false
+			return send
+		}
+		return p.put(send, w)
+	}
+	s, ok := p.home(w)
+	if ok && s.Key != key && s.XattrVer == w.XattrVer {
+		send.Pend.Op, send.Pend.Src, send.Pend.SrcETag = index.Copy, s.Key, s.ETag
+		return send
+	}
+	if !ok && !w.Cached() {
+		return p.homeless(key, w)
+	}
+	return p.put(send, w)
+}
+
+// put sends content from the local cache, where it must be.
+func (p *planner) put(send Action, w *index.Inode) Action {
+	if w.Cached() {
+		return send
+	}
+	return Action{Kind: Fetch, Ino: w.Ino}
+}
+
+// homeless waits for the fence of the key that holds the content, or will hold it.
+func (p *planner) homeless(key string, w *index.Inode) Action {
+	rows, err := p.v.ObjectsOf(w.Ino)
+	if !p.keep(err) {
+		return nothing
+	}
+	wait := waitFor(key)
+	for _, o := range rows {
+		wait.Keys = append(wait.Keys, o.Key)
+	}
+	return wait
+}
+
+// allow holds a request back until the file is quiet and the order rule lets it go.
+func (p *planner) allow(a Action, w *index.Inode, h *index.Object, recorded, again bool) Action {
+	if again {
+		return a
+	}
+	key := a.Pend.Key
+	if at := p.settled(key, w); p.f.Now < at {
+		return Action{Kind: Wait, At: at, Settle: true}
+	}
+	if recorded && a.Pend.Op != index.Tag && !w.IsDir() {
+		a.Verify = !p.f.Exclusive && p.on(ruleLook)
+		if h.Ino != w.Ino || h.Gen != w.Gen {
+			if hold, held := p.ordered(key, p.since(w), w.Ino); held {
+				return hold
+			}
+		}
+	}
+	return a
+}
+
+// remove deletes what nobody wants or needs (R7).
+func (p *planner) remove(key string, h *index.Object, again bool) Action {
+	a := Action{Kind: Send, Pend: index.Pend{Key: key, Op: index.Delete, Ino: h.Ino}, Verify: !p.f.Exclusive && p.on(ruleLook)}
+	if again {
+		return a
+	}
+	if at := p.quiet(key); p.f.Now < at {
+		return Action{Kind: Wait, At: at, Settle: true}
+	}
+	s := h.GoneSeq
+	if v, exists := p.inode(h.Ino); exists && !v.Unlinked {
+		s = max(s, p.since(&v))
+	}
+	if s == 0 {
+		s = math.MaxUint64 // nobody knows since when it is garbage
+	}
+	if hold, held := p.ordered(key, s, h.Ino); held {
+		return hold
+	}
+	if marker, first := p.markerFirst(key); first {
+		return marker
+	}
+	return a
+}
