@@ -12,8 +12,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
 )
 
 // KMSConfig says which KMS key to use and how to reach it.
@@ -67,6 +70,7 @@ type KMS struct {
 
 // NewKMS checks the configuration and makes the master key; it sends nothing. Errors are ErrConfig or about the CA file.
 func NewKMS(c KMSConfig) (*KMS, error) {
+	warmEndpoints()
 	k := &KMS{
 		keyID: c.KeyID, region: c.Region, matdesc: maps.Clone(c.MatDesc), context: c.EncryptionContext,
 		credentials: c.Credentials, timeout: c.Timeout, deadline: c.Deadline,
@@ -229,3 +233,7 @@ func (k *KMS) UnwrapLocal(ctx context.Context, blob []byte) ([]byte, error) {
 	}
 	return marked[len(localLabel):], nil
 }
+
+// warmEndpoints lets the SDK make its table of endpoints, which it would otherwise do, unguarded, with the first client of each
+// goroutine.
+var warmEndpoints = sync.OnceFunc(func() { kms.GetEndpointMap() })
