@@ -35,6 +35,8 @@ var explanations = []struct {
 	{object.ErrUnreachable, exitUnreachable, "look at --endpoint, --region and --proxy, and at the network"},
 	{object.ErrUnavailable, exitUnreachable, "look at the network and try again"},
 	{object.ErrThrottled, exitUnreachable, "OSS asks for fewer requests; try again later"},
+	{context.DeadlineExceeded, exitUnreachable, "look at the network and the endpoints, and try again"},
+	{object.ErrInvalid, exitUsage, ""},
 	{object.ErrArchived, exitFailure, "restore the object first: `ossutil restore`"},
 	{errLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},
 	{cache.ErrForeignCache, exitCache, "give each bucket and prefix its own --cache-dir"},

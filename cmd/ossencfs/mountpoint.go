@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,6 +108,25 @@ func isDead(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
 }
 
+// probeTimeout is how long a mount may take to answer statfs, which a living daemon does without the network.
+const probeTimeout = 5 * time.Second
+
+// probe asks the file system at dir for a sign of life. It is statfs, because the kernel may answer stat from memory long
+// after the daemon has died. An answer that does not come is an error too.
+func probe(dir string) error {
+	answer := make(chan error, 1)
+	go func() { // it ends with the answer, at the latest when the stuck mount does
+		var st unix.Statfs_t
+		answer <- unix.Statfs(dir, &st)
+	}()
+	select {
+	case err := <-answer:
+		return err
+	case <-time.After(probeTimeout):
+		return fmt.Errorf("%s: %w", dir, os.ErrDeadlineExceeded)
+	}
+}
+
 // checkMountPoint makes sure that dir can be mounted on and returns its absolute path. A dead mount of ours, left by a
 // crash, is removed; told then says so.
 func checkMountPoint(dir string, nonempty bool) (abs, told string, err error) {
@@ -114,14 +134,13 @@ func checkMountPoint(dir string, nonempty bool) (abs, told string, err error) {
 	if err != nil {
 		return "", "", missingMountPoint(dir, err)
 	}
-	info, err := os.Stat(abs)
-	if isDead(err) {
+	if isDead(probe(abs)) {
 		if err := removeDead(abs); err != nil {
 			return "", "", err
 		}
 		told = fmt.Sprintf("removed the dead mount that a crash left at %s", abs)
-		info, err = os.Stat(abs)
 	}
+	info, err := os.Stat(abs)
 	switch {
 	case err != nil:
 		return "", "", missingMountPoint(dir, err)

@@ -68,7 +68,7 @@ func makePrivateDir(dir string) error {
 func newRecord(mountpoint, source, cacheDir, logFile string) *record {
 	sum := sha256.Sum256([]byte(mountpoint))
 	pid := os.Getpid()
-	return &record{Mountpoint: mountpoint, Source: source, PID: pid, CacheDir: cacheDir, LogFile: logFile, Started: time.Now().UTC().Truncate(time.Second),
+	return &record{Mountpoint: mountpoint, Source: source, PID: pid, CacheDir: cacheDir, LogFile: logFile, Started: time.Now().UTC(),
 		name: fmt.Sprintf("%s-%d", hex.EncodeToString(sum[:6]), pid)}
 }
 

@@ -28,6 +28,7 @@ type session struct {
 	record  *record
 	runtime string // runtime folder
 	control *control
+	rate    rate
 
 	hurry    context.Context // ends when uploads must be left for the next mount
 	hurryNow context.CancelFunc
@@ -45,8 +46,6 @@ type result struct {
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
 func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger) (_ *session, err error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	s := &session{cfg: cfg, log: log, runtime: c.runtimeDir(), finished: make(chan struct{})}
 	s.hurry, s.hurryNow = context.WithCancel(context.Background())
 	defer func() {
@@ -58,11 +57,8 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 		return nil, err
 	}
 	cfg.object.Keyring = p.ring
-	if s.bucket, err = object.Open(ctx, cfg.object); err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", cfg.target.bucket, err)
-	}
-	if err := s.bucket.VerifyKey(ctx); err != nil {
-		return nil, fmt.Errorf("check the master key with %s: %w", cfg.target, err)
+	if err := s.connect(ctx); err != nil {
+		return nil, err
 	}
 	cfg.cache.Bucket, cfg.cache.Logger = s.bucket, log
 	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
@@ -82,6 +78,20 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	}
 	s.control = serveControl(s, listener)
 	return s, noDebuggers()
+}
+
+// connect opens the bucket and proves that the master key fits, within seconds.
+func (s *session) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	var err error
+	if s.bucket, err = object.Open(ctx, s.cfg.object); err != nil {
+		return fmt.Errorf("open bucket %s: %w", s.cfg.target.bucket, err)
+	}
+	if err := s.bucket.VerifyKey(ctx); err != nil {
+		return fmt.Errorf("check the master key with %s: %w", s.cfg.target, err)
+	}
+	return nil
 }
 
 // remountNoexec adds a flag that the mount itself cannot carry.

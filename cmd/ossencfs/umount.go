@@ -62,16 +62,24 @@ func runUmount(ctx context.Context, c *call) error {
 	return nil
 }
 
-// findRecord finds the newest session on a mount point, nil when there is none.
+// findRecord finds the newest living session on a mount point, nil when there is none.
 func (p *program) findRecord(dir string) (*record, error) {
 	list, err := p.records()
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range list {
-		if r.Mountpoint == dir {
-			return r, nil
+		if r.Mountpoint != dir {
+			continue
 		}
+		conn, err := r.dial(p.runtimeDir())
+		if errors.Is(err, errGone) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("control socket of %s: %w", dir, err)
+		}
+		return r, conn.Close()
 	}
 	return nil, nil
 }
@@ -85,8 +93,7 @@ func (c *call) umountWithoutSession(dir string) error {
 	case !ok || m.fstype != fuseType:
 		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); !isDead(err) {
+	if !isDead(probe(dir)) {
 		return fail(exitMountPoint, fmt.Errorf("%s is mounted by somebody else, or with another runtime folder", dir), "unmount it as that user")
 	}
 	if err := removeDead(dir); err != nil {

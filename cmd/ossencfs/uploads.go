@@ -3,18 +3,75 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 )
 
-// uploadStatus is the part of a mount's status that the cache knows.
+// uploadStatus is the part of a mount's status that the cache knows. Counts are since the mount.
 type uploadStatus struct {
-	PendingFiles int64 `json:"pending_files"`
-	PendingBytes int64 `json:"pending_bytes"`
+	PendingFiles  int64           `json:"pending_files"` // names that differ from the bucket
+	PendingBytes  int64           `json:"pending_bytes"` // content to send
+	UnderWay      int             `json:"requests_under_way"`
+	Requests      requestCounts   `json:"requests"`
+	SentBytes     int64           `json:"sent_bytes"`
+	SentPerSecond int64           `json:"sent_bytes_per_second"` // over the last seconds
+	Retries       int64           `json:"retries"`
+	Errors        int64           `json:"errors"`
+	Conflicts     int64           `json:"conflicts"` // files of which both versions were kept
+	Failures      []uploadFailure `json:"failures"`  // tried again for as long as it takes
+	CacheUsed     int64           `json:"cache_used_bytes"`
+	CacheLimit    int64           `json:"cache_limit_bytes"`
+	OpenFiles     int             `json:"open_files"`
+}
+
+// requestCounts are requests that changed the bucket.
+type requestCounts struct {
+	Put    int64 `json:"put"`
+	Copy   int64 `json:"copy"`
+	Delete int64 `json:"delete"`
+	Tag    int64 `json:"tag"`
+}
+
+// uploadFailure is a file whose last request failed.
+type uploadFailure struct {
+	Path     string    `json:"path"`
+	Error    string    `json:"error"`
+	Attempts int       `json:"attempts"`
+	When     time.Time `json:"when"`
 }
 
 // status asks the cache.
-func (s *session) status() uploadStatus { return uploadStatus{} }
+func (s *session) status() uploadStatus {
+	c := s.cache.Status()
+	u := uploadStatus{
+		PendingFiles: c.PendingFiles, PendingBytes: c.PendingBytes, UnderWay: c.Requests,
+		Requests:  requestCounts{Put: c.Puts, Copy: c.Copies, Delete: c.Deletes, Tag: c.Tags},
+		SentBytes: c.SentBytes, SentPerSecond: s.rate.per(time.Now(), c.SentBytes),
+		Retries: c.Retries, Errors: c.Errors, Conflicts: c.Conflicts, Failures: make([]uploadFailure, 0, len(c.Failures)),
+		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, OpenFiles: c.OpenFiles,
+	}
+	for _, f := range c.Failures {
+		u.Failures = append(u.Failures, uploadFailure(f))
+	}
+	return u
+}
+
+// maxFailuresShown is how many failures people are shown; --json has all.
+const maxFailuresShown = 5
 
 // write shows the uploads and the cache to people.
 func (u *uploadStatus) write(w io.Writer) {
-	fmt.Fprintf(w, "  pending     %d files, %s\n", u.PendingFiles, formatSize(u.PendingBytes))
+	fmt.Fprintf(w, "  pending     %d files, %s", u.PendingFiles, formatSize(u.PendingBytes))
+	if u.UnderWay > 0 {
+		fmt.Fprintf(w, "; %d requests under way, %s/s", u.UnderWay, formatSize(u.SentPerSecond))
+	}
+	fmt.Fprintf(w, "\n  done        %s sent; %d PUT, %d COPY, %d DELETE, %d tags\n", formatSize(u.SentBytes), u.Requests.Put, u.Requests.Copy, u.Requests.Delete, u.Requests.Tag)
+	fmt.Fprintf(w, "  trouble     %d errors, %d retries, %d conflicts\n", u.Errors, u.Retries, u.Conflicts)
+	for i, f := range u.Failures {
+		if i == maxFailuresShown {
+			fmt.Fprintf(w, "              and %d more\n", len(u.Failures)-i)
+			break
+		}
+		fmt.Fprintf(w, "              %s: %s (%d attempts)\n", f.Path, f.Error, f.Attempts)
+	}
+	fmt.Fprintf(w, "  cache       %s of %s; %d files open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), u.OpenFiles)
 }
