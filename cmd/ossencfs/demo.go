@@ -159,11 +159,12 @@ func (c *call) demoMount(d *demo, server *emulator.Server) (*call, error) {
 	return &call{program: c.program, options: options, values: v, args: []string{"oss://" + demoBucket, d.dir}}, nil
 }
 
-// runInDemo runs a command in the mount. Its exit code becomes ours.
+// runInDemo runs a command in the mount. Its exit code becomes ours. A shell changes to the mount, not the fork of this
+// process: that would wait for our answer while it holds up our threads.
 func (c *call) runInDemo(d *demo, command []string) error {
-	script := fmt.Sprintf(`umask %04o; exec "$@"`, d.umask)
-	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "demo"}, command...)...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = d.dir, c.stdin, c.stdout, c.stderr
+	script := fmt.Sprintf(`umask %04o && cd "$0" && exec "$@"`, d.umask)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", script, d.dir}, command...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout, c.stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

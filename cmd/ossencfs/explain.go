@@ -62,7 +62,7 @@ func explain(err error) *failure {
 			return out
 		}
 	}
-	var n net.Error
+	var n *net.OpError
 	if errors.As(err, &n) {
 		return &failure{err: err, code: exitUnreachable}
 	}
