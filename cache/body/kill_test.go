@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -144,62 +142,6 @@ func note(t *testing.T, line string, done []int) {
 		t.Fatalf("child: %s", line)
 	}
 	done[i] = k
-}
-
-// A power cut takes back what the index had not on the disk. The fsynced content that comes back with it must still be there.
-func TestPowerCut(t *testing.T) {
-	ctx := context.Background()
-	for _, size := range []int{5000, 200_000} {
-		disk := vfs.NewCrashableMem()
-		dir := t.TempDir()
-		openOn := func(fs vfs.FS) (*index.DB, *Store) {
-			db, err := index.Open(filepath.Join(dir, "index"), index.Options{Secret: testSecret, FS: fs})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Open(filepath.Join(dir, "body"), Options{DB: db, Remote: &bucket{}, Limit: MinLimit})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return db, s
-		}
-		db, s := openOn(disk)
-		e := &env{t: t, dir: dir, db: db, s: s, k: &bucket{objects: map[string]stored{}}}
-		ino := e.file("f")
-		want := random(60, size)
-		e.write(ino, 0, want)
-		e.seal(ino)
-		if err := s.Fsync(ctx, ino); err != nil {
-			t.Fatal(err)
-		}
-		// From here on nothing is fsynced: a working copy, its seal, and what goes with it.
-		e.write(ino, 100, []byte("overwritten"))
-		e.seal(ino)
-		if err := s.Truncate(ctx, ino, 0); err != nil {
-			t.Fatal(err)
-		}
-		e.write(ino, 0, random(61, size))
-		e.seal(ino)
-		e.stop()
-		cut := disk.CrashClone(vfs.CrashCloneCfg{})
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		db, s = openOn(cut)
-		e.db, e.s = db, s
-		got, err := e.tryReadAll(ino)
-		if err != nil {
-			t.Fatalf("size %d: after a power cut: %v", size, err)
-		}
-		if !bytes.Equal(got, want) && !bytes.Equal(got, random(61, size)) && len(got) != 0 {
-			changed := bytes.Clone(want)
-			copy(changed[100:], "overwritten")
-			if !bytes.Equal(got, changed) {
-				t.Errorf("size %d: content is none that ever was", size)
-			}
-		}
-		e.close()
-	}
 }
 
 // Another boot and no clean end: what was not fsynced is compared with its digest. What the bucket has is fetched again, the
