@@ -1,6 +1,10 @@
 package converge
 
-import "github.com/ossencfs/ossencfs/cache/index"
+import (
+	"math"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
 
 // since is the sequence number of the state that an inode wants to have: the last change of its content or of any name on the
 // way to it. A request that carries it and destroys something must not overtake content that was committed before.
@@ -13,6 +17,18 @@ func (p *planner) since(i *index.Inode) uint64 {
 		}
 		s = max(s, dir.PathSeq)
 		at = dir.Parent
+	}
+	return s
+}
+
+// givenUp is the sequence number of the state in which nobody wants what a row holds any more.
+func (p *planner) givenUp(h *index.Object) uint64 {
+	s := h.GoneSeq
+	if v, exists := p.inode(h.Ino); exists && !v.Unlinked {
+		s = max(s, p.since(&v))
+	}
+	if s == 0 {
+		return math.MaxUint64 // nobody knows
 	}
 	return s
 }
@@ -81,7 +97,7 @@ func (p *planner) stuck(path string, m *index.Inode) bool {
 	for {
 		h, recorded := p.object(path)
 		if recorded && (h.Ino != cur.Ino || h.Gen != cur.Gen) {
-			if seq, _, ok := p.firstUnsent(cur.Ino); ok && seq < p.since(&cur) {
+			if seq, _, ok := p.firstUnsent(cur.Ino); ok && seq < max(p.since(&cur), p.givenUp(&h)) {
 				return true
 			}
 		}

@@ -59,7 +59,6 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 		}
 		if ok {
 			o = old
-			o.GoneSeq = 0
 		}
 	} else {
 		o.ETag, o.Size = info.ETag, info.Size
@@ -68,10 +67,23 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 		}
 	}
 	o.Ino, o.Gen, o.AttrVer, o.XattrVer, o.Upload = p.Ino, p.Gen, p.AttrVer, p.XattrVer, p.Upload
+	if err := leftMeanwhile(tx, &o); err != nil {
+		return err
+	}
 	if err := tx.PutObject(o); err != nil {
 		return err
 	}
 	return tx.SentGen(p.Ino, p.Gen)
+}
+
+// leftMeanwhile numbers a row whose inode went away while the request was under way: it is garbage from now on.
+func leftMeanwhile(tx Tx, o *index.Object) error {
+	i, exists, err := tx.Inode(o.Ino)
+	if err != nil || exists && !i.Unlinked {
+		return err
+	}
+	o.GoneSeq, err = tx.NextSeq()
+	return err
 }
 
 // failed notes that the outcome of a request is unknown: until now+late it may still be executed. final forbids the same
@@ -134,10 +146,11 @@ func unchanged(h *index.Object, recorded bool, found *object.Info) bool {
 	return same(h, found)
 }
 
-// same reports whether an object is the one that is recorded. A row of a listing knows no upload id.
+// same reports whether an object is the one that is recorded. A row of a listing knows no upload id. The ETag is looked at as well:
+// our tag may have come to an object that somebody else had just written.
 func same(h *index.Object, found *object.Info) bool {
-	if h.Upload != (index.ID{}) {
-		return found.Upload == object.ID(h.Upload)
+	if h.Upload != (index.ID{}) && found.Upload != object.ID(h.Upload) {
+		return false
 	}
 	return h.ETag == found.ETag && h.Size == found.Size
 }

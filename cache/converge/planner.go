@@ -1,10 +1,6 @@
 package converge
 
-import (
-	"math"
-
-	"github.com/ossencfs/ossencfs/cache/index"
-)
+import "github.com/ossencfs/ossencfs/cache/index"
 
 // Plan says what to do next about a key. It reads only, and returns the same for the same state: the simulation in this package
 // found its rules and tests them. The intent of a Send must be written in the transaction that v belongs to.
@@ -94,11 +90,8 @@ func (p *planner) want(key string, again bool) Action {
 	}
 	h, recorded := p.object(key)
 	w, wanted := p.wanter(key)
-	if wanted && w.IsDir() && !w.Marker && (!recorded || h.Ino != w.Ino) {
-		wanted = false // the directory lives by what is in it
-	}
-	if !wanted && !recorded {
-		return nothing
+	if !recorded && (!wanted || w.IsDir() && !w.Marker) {
+		return nothing // a directory without a marker lives by what is in it
 	}
 	if wanted && recorded && holds(&h, &w) {
 		return nothing
@@ -194,7 +187,7 @@ func (p *planner) allow(a Action, w *index.Inode, h *index.Object, recorded, aga
 	if recorded && a.Pend.Op != index.Tag && !w.IsDir() {
 		a.Verify = !p.f.Exclusive && p.on(ruleLook)
 		if h.Ino != w.Ino || h.Gen != w.Gen {
-			if hold, held := p.ordered(key, p.since(w), w.Ino); held {
+			if hold, held := p.ordered(key, max(p.since(w), p.givenUp(h)), w.Ino); held {
 				return hold
 			}
 		}
@@ -211,14 +204,7 @@ func (p *planner) remove(key string, h *index.Object, again bool) Action {
 	if at := p.quiet(key); p.f.Now < at {
 		return Action{Kind: Wait, At: at, Settle: true}
 	}
-	s := h.GoneSeq
-	if v, exists := p.inode(h.Ino); exists && !v.Unlinked {
-		s = max(s, p.since(&v))
-	}
-	if s == 0 {
-		s = math.MaxUint64 // nobody knows since when it is garbage
-	}
-	if hold, held := p.ordered(key, s, h.Ino); held {
+	if hold, held := p.ordered(key, p.givenUp(h), h.Ino); held {
 		return hold
 	}
 	if marker, first := p.markerFirst(key); first {

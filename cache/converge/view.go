@@ -29,6 +29,7 @@ type Tx interface {
 	PutPend(p index.Pend) error
 	DeletePend(key string) error
 	SentGen(ino index.Ino, gen uint64) error
+	NextSeq() (uint64, error)
 }
 
 var _ Tx = (*index.Tx)(nil)
