@@ -19,6 +19,7 @@ var explanations = []struct {
 }{
 	{context.Canceled, exitInterrupted, ""},
 	{object.ErrWrongKey, exitKey, "the bucket holds files under another key: look at --rsa-key, --kms-key and their passphrase; `ossencfs inspect` names the key of an object"},
+	{object.ErrCannotOpen, exitKey, "the object was written under another key, or is damaged; `ossencfs inspect` shows its envelope"},
 	{keys.ErrPassphrase, exitKey, ""},
 	{keys.ErrPublicOnly, exitKey, "mounting needs the private key"},
 	{keys.ErrUnwrap, exitKey, "the cache folder or object was made under another key; another --cache-dir begins a new cache"},

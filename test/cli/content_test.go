@@ -53,7 +53,7 @@ func TestObjectThatCannotBeDecrypted(t *testing.T) {
 	}
 	err := w.Server.AlterObject(procenv.Bucket, "damaged", func(h http.Header, body []byte) []byte {
 		for name := range h {
-			if strings.HasSuffix(strings.ToLower(name), "-key") {
+			if low := strings.ToLower(name); strings.HasSuffix(low, "-key") || strings.HasSuffix(low, "-start") {
 				h[name] = []string{strings.Repeat("A", len(h[name][0]))}
 			}
 		}
