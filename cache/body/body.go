@@ -83,12 +83,14 @@ func (b *body) forgettable() bool {
 // Pin says that a handle is open: what it opened is not replaced under it. When others change the object, calls on the inode
 // fail with ErrStale until the last handle is closed.
 func (s *Store) Pin(ino index.Ino) error {
+	b := s.acquire(ino)
+	defer s.release(b)
+	b.mu.RLock() // no change of ours comes between the look at the generation and the pin
+	defer b.mu.RUnlock()
 	in, err := s.inode(ino)
 	if err != nil {
 		return err
 	}
-	b := s.acquire(ino)
-	defer s.release(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.pins == 0 {

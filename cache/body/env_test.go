@@ -24,10 +24,10 @@ type bucket struct {
 	objects map[string]stored
 	gets    []object.GetRequest
 	flying  int
-	most    int                             // most requests at one time
-	hook    func(object.GetRequest) error   // called for each request, outside mu
-	corrupt func(key string, data []byte)   // may change what is sent
-	during  func(ctx context.Context) error // called between header and body
+	most    int                           // most requests at one time
+	hook    func(object.GetRequest) error // called for each request, outside mu
+	corrupt func(key string, data []byte) // may change what is sent
+	cut     func() bool                   // true: the answer breaks off half way
 }
 
 type stored struct {
@@ -81,8 +81,17 @@ func (k *bucket) Get(ctx context.Context, r object.GetRequest) (*object.Download
 		}
 		key.XORKeyStreamAt(data, data, r.Off)
 	}
-	return &object.Download{Content: key, Body: io.NopCloser(bytes.NewReader(data)), TotalSize: int64(len(o.sealed))}, nil
+	body := io.Reader(bytes.NewReader(data))
+	if k.cut != nil && k.cut() {
+		body = io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
+	}
+	return &object.Download{Content: key, Body: io.NopCloser(body), TotalSize: int64(len(o.sealed))}, nil
 }
+
+// brokenReader is a connection that was lost.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, object.ErrUnreachable }
 
 func (k *bucket) set(key string, o stored) {
 	k.mu.Lock()

@@ -112,9 +112,7 @@ func (s *Store) evict(ctx context.Context, n int64) (waiting bool, err error) {
 func (s *Store) evictCandidate(ctx context.Context, c candidate, evenOpen bool, target int64) (waiting bool, err error) {
 	switch {
 	case c.partial != nil:
-		if evenOpen || !s.inUse(c.ino) {
-			c.partial.giveBack(s.space.used.Load() - target)
-		}
+		s.evictPartial(c, evenOpen, s.space.used.Load()-target)
 		return false, nil
 	case c.file != 0:
 		v, err := s.evictBody(c.ino, evenOpen)
@@ -124,6 +122,28 @@ func (s *Store) evictCandidate(ctx context.Context, c candidate, evenOpen bool, 
 		return v == uploading, s.reap()
 	}
 	return s.evictSegment(ctx, c.seg, evenOpen)
+}
+
+// evictPartial throws fetched chunks away: all of a file that nobody has open, at least n bytes of one that is.
+func (s *Store) evictPartial(c candidate, evenOpen bool, n int64) {
+	if s.inUse(c.ino) {
+		if evenOpen {
+			c.partial.giveBack(n)
+		}
+		return
+	}
+	b := s.acquire(c.ino)
+	defer s.release(b)
+	if !b.mu.TryLock() {
+		return
+	}
+	defer b.mu.Unlock()
+	if b.away != c.partial || !c.partial.quiet() {
+		return
+	}
+	b.away = nil
+	c.partial.cancel()
+	s.removeFile(c.partial.file)
 }
 
 // inUse reports whether handles are open on the inode.

@@ -25,6 +25,7 @@ func (s *Store) Fetch(ctx context.Context, ino index.Ino) error {
 }
 
 func (s *Store) fetch(ctx context.Context, b *body) error {
+	var last error
 	for try := 0; try < 4; try++ {
 		in, err := s.readLock(b)
 		if err != nil {
@@ -42,9 +43,13 @@ func (s *Store) fetch(ctx context.Context, b *body) error {
 		default:
 			err = s.fetchChunks(ctx, b, in)
 		}
-		if err != nil && !errors.Is(err, errMoved) {
+		if err != nil && !errors.Is(err, errMoved) && !errors.Is(err, errCut) {
 			return err
 		}
+		last = err
+	}
+	if errors.Is(last, errCut) {
+		return last
 	}
 	return fmt.Errorf("inode %d: content keeps moving in the bucket: %w", b.ino, ErrStale)
 }
@@ -119,8 +124,10 @@ func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) (
 		if n, e := d.Body.Read(make([]byte, 1)); n > 0 {
 			err = fmt.Errorf("more than %d bytes: %w", in.Size, ErrStale)
 		} else if e != nil && !errors.Is(e, io.EOF) {
-			err = e
+			err = fmt.Errorf("%w: %w", errCut, e)
 		}
+	} else {
+		err = fmt.Errorf("%w: %w", errCut, err)
 	}
 	if err == nil {
 		err = checkDigest(a, crc64.Checksum(data, crcTable))
@@ -196,6 +203,7 @@ func (s *Store) fetchChunks(ctx context.Context, b *body, in index.Inode) error 
 	if err != nil {
 		return err
 	}
+	defer r.done()
 	const step = maxGet / chunkSize
 	window := max(s.ahead64/chunkSize, step)
 	for c := int64(0); c < r.chunks(); c++ {

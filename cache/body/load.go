@@ -74,7 +74,7 @@ func (s *Store) loadLocked(b *body, in index.Inode) error {
 	over := overlay{}
 	err := s.db.View(func(tx *index.Tx) (err error) {
 		rec, known, err = readRecord(tx, b.ino)
-		if err == nil && known && rec.log.file != 0 || err == nil && !in.Sealed {
+		if err == nil && known && !in.Sealed { // what is sealed has no overlay; what has no record has nothing
 			over, err = readOverlay(tx, b.ino)
 		}
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -30,7 +29,7 @@ type remote struct {
 
 	ctx    context.Context // ends when the content is dropped
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // requests under way
+	wg     sync.WaitGroup // requests under way and callers that read
 
 	keep  sync.Mutex   // one attempt to keep the whole file at a time
 	punch sync.RWMutex // held for reading while a chunk is read, for writing while one is thrown away
@@ -41,6 +40,7 @@ type remote struct {
 	bad     error      // the file is whole and does not match its digest
 	home    home
 	content *object.ContentKey // nil until the first answer
+	users   int                // callers that read chunks
 	have    map[int64]bool
 	order   []int64 // chunks in the order they came
 	flights map[int64]*flight
@@ -67,11 +67,12 @@ func (r *remote) span(c int64) (off, n int64) {
 	return off, min(chunkSize, r.size-off)
 }
 
-// openRemote returns the fetched chunks of b, which is not here as a whole.
+// openRemote returns the fetched chunks of b, which is not here as a whole; done must follow.
 func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if r := b.away; r != nil && r.gen == in.Gen {
+		r.use()
 		return r, nil
 	}
 	if b.rec.gen != in.Gen {
@@ -93,8 +94,32 @@ func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
 	s.registerRemote(r)
+	r.use()
 	b.away = r
 	return r, nil
+}
+
+// use counts a caller that reads chunks; body.mu is held, so that dropRemote has not begun to wait.
+func (r *remote) use() {
+	r.wg.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users++
+}
+
+// done ends one use.
+func (r *remote) done() {
+	r.mu.Lock()
+	r.users--
+	r.mu.Unlock()
+	r.wg.Done()
+}
+
+// quiet reports whether nobody reads chunks and none are on their way.
+func (r *remote) quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.users == 0 && len(r.flights) == 0
 }
 
 // dropRemote throws the fetched chunks away; body.mu is held for writing. Requests that are under way end by themselves.
@@ -124,6 +149,7 @@ func (s *Store) readAway(ctx context.Context, b *body, in index.Inode, off int64
 	if err != nil {
 		return false, err
 	}
+	defer r.done()
 	r.readAhead(off, int64(len(p)))
 	for len(p) > 0 {
 		c := chunkOf(off)
@@ -175,249 +201,4 @@ func (r *remote) readHere(c int64, p []byte, off int64) (ok bool, err error) {
 	}
 	key.XORKeyStreamAt(p, p, off)
 	return true, nil
-}
-
-// readAhead learns from a read at off how the file is read, and fetches what will come next.
-func (r *remote) readAhead(off, n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := chunkOf(off)
-	near := off >= r.next-chunkSize && off <= r.next+chunkSize
-	r.next = off + n
-	if !near || off == 0 && r.window == 0 {
-		r.window, r.ahead = chunkSize, c
-		if n > 0 && off%chunkSize+n <= chunkSize {
-			return // a single chunk: read asks for it
-		}
-	} else {
-		r.window = min(r.window*2, r.s.ahead64)
-	}
-	r.ahead = max(r.ahead, c)
-	limit := min(chunkOf(off+n-1)+1+r.window/chunkSize, r.chunks())
-	if limit-r.ahead < r.window/chunkSize/2 && limit < r.chunks() {
-		return // enough is under way
-	}
-	step := min(max(r.window/8, chunkSize), maxGet) / chunkSize
-	for c := r.ahead; c < limit; c += step {
-		r.ensureLocked(c, min(c+step, limit))
-	}
-	r.ahead = max(r.ahead, limit)
-}
-
-// ensure makes sure that chunks [from, to) are here or on their way and returns the flight of the first; one that is done
-// when it is here.
-func (r *remote) ensure(from, to int64) *flight {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ensureLocked(from, to)
-}
-
-func (r *remote) ensureLocked(from, to int64) *flight {
-	first := r.flights[from]
-	for c := from; c < to; {
-		if r.have[c] || r.flights[c] != nil {
-			c++
-			continue
-		}
-		end := c
-		for end < to && !r.have[end] && r.flights[end] == nil {
-			r.flights[end] = &flight{done: make(chan struct{})}
-			end++
-		}
-		if r.s.begin() {
-			r.wg.Add(1)
-			go r.run(c, end)
-		} else {
-			r.endLocked(c, end, ErrClosed)
-		}
-		c = end
-	}
-	if first == nil {
-		first = r.flights[from]
-	}
-	if first == nil {
-		first = &flight{done: make(chan struct{})}
-		close(first.done)
-	}
-	return first
-}
-
-// errMoved says that a request failed because its home is another now.
-var errMoved = errors.New("content has moved in the bucket")
-
-// run fetches chunks [from, to) with one request and tells those who wait for them.
-func (r *remote) run(from, to int64) {
-	defer r.s.wg.Done()
-	defer r.wg.Done()
-	ctx, cancel := context.WithTimeout(r.ctx, r.s.o.ReadTimeout)
-	defer cancel()
-	at := from
-	r.makeRoom(ctx, to-from)
-	err := errMoved
-	for try := 0; try < 3 && errors.Is(err, errMoved); try++ {
-		err = r.get(ctx, at, to, func(c int64) { r.arrived(c); at = c + 1 })
-	}
-	if err == nil && at < to {
-		err = io.ErrUnexpectedEOF
-	}
-	r.mu.Lock()
-	r.endLocked(at, to, err)
-	whole := int64(len(r.have)) == r.chunks()
-	r.mu.Unlock()
-	if whole {
-		if err := r.s.keepWhole(r); err != nil {
-			r.s.o.Logger.Warn("cache: a fetched file cannot be kept", "inode", r.ino, "error", err)
-		}
-	}
-}
-
-// endLocked ends the flights of chunks that did not come.
-func (r *remote) endLocked(from, to int64, err error) {
-	for c := from; c < to; c++ {
-		fl := r.flights[c]
-		delete(r.flights, c)
-		fl.err = err
-		close(fl.done)
-	}
-}
-
-// makeRoom makes room for n chunks: other content goes first, then the file's own earliest chunks behind its reader. When
-// nothing can go the chunks are taken over the limit, since a reader must not wait for writers.
-func (r *remote) makeRoom(ctx context.Context, n int64) {
-	want := n * chunkSize
-	if r.s.space.over(want) <= 0 {
-		return
-	}
-	r.giveBack(r.s.space.over(want))
-	r.s.ahead(ctx, want)
-}
-
-// giveBack throws away chunks of at least n bytes, those that came first before others, but none that the reader is at.
-func (r *remote) giveBack(n int64) {
-	r.punch.Lock()
-	defer r.punch.Unlock()
-	f, err := r.s.files.get(r.file)
-	if err != nil {
-		return
-	}
-	defer r.s.files.put(f)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.kept {
-		return
-	}
-	var keep []int64
-	for i, c := range r.order {
-		if n <= 0 {
-			keep = append(keep, r.order[i:]...)
-			break
-		}
-		if near := c >= chunkOf(r.next)-1 && c <= r.ahead; near {
-			keep = append(keep, c)
-			continue
-		}
-		off, k := r.span(c)
-		delete(r.have, c)
-		f.punch(off, chunkSize)
-		r.s.growRemote(r.file, -k)
-		n -= k
-	}
-	r.order = keep
-}
-
-// arrived notes that chunk c is in the file.
-func (r *remote) arrived(c int64) {
-	_, n := r.span(c)
-	r.s.growRemote(r.file, n)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.have[c] = true
-	r.order = append(r.order, c)
-	fl := r.flights[c]
-	delete(r.flights, c)
-	close(fl.done)
-}
-
-// get asks the home for chunks [from, to) and writes them to the file, calling each for every one.
-func (r *remote) get(ctx context.Context, from, to int64, each func(c int64)) error {
-	h, d, err := r.request(ctx, from, to)
-	if err != nil {
-		return err
-	}
-	defer d.Body.Close()
-	f, err := r.s.files.get(r.file)
-	if err != nil {
-		return err
-	}
-	defer r.s.files.put(f)
-	buf := r.s.buffer(chunkSize)
-	defer r.s.recycle(buf)
-	for c := from; c < to; c++ {
-		start, k := r.span(c)
-		if _, err := io.ReadFull(d.Body, buf[:k]); err != nil {
-			return fmt.Errorf("fetch %q at %d: %w", h.key, start, err)
-		}
-		if err := f.writeAt(buf[:k], start); err != nil {
-			return err
-		}
-		each(c)
-	}
-	return nil
-}
-
-// request opens the home for chunks [from, to). The first request runs alone until it has brought the content key: an object
-// that was never encrypted comes under a fresh one each time, unless we name it.
-func (r *remote) request(ctx context.Context, from, to int64) (home, *object.Download, error) {
-	r.first.Lock()
-	r.mu.Lock()
-	h, key := r.home, r.content
-	r.mu.Unlock()
-	if key != nil {
-		r.first.Unlock()
-	} else {
-		defer r.first.Unlock()
-	}
-	off := from * chunkSize
-	req := object.GetRequest{Key: h.key, ETag: h.etag, Off: off, Len: min(to*chunkSize, r.size) - off}
-	if h.etag != "" {
-		req.Content = key
-	}
-	d, err := r.s.o.Remote.Get(ctx, req)
-	if err != nil {
-		return h, nil, r.failed(h, err)
-	}
-	if d.TotalSize != r.size {
-		err = fmt.Errorf("inode %d: %q has %d bytes, not %d: %w", r.ino, h.key, d.TotalSize, r.size, ErrStale)
-	} else if !r.agree(d.Content) {
-		err = fmt.Errorf("inode %d: %q came under another key: %w", r.ino, h.key, ErrStale)
-	}
-	if err != nil {
-		return h, nil, errors.Join(err, d.Body.Close())
-	}
-	return h, d, nil
-}
-
-// agree makes key the one of the chunks, unless there is another already.
-func (r *remote) agree(key *object.ContentKey) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.content == nil {
-		r.content = key
-	}
-	return r.content == key || r.content.Equal(key)
-}
-
-// failed looks after a refused request whether the content has another home now.
-func (r *remote) failed(h home, err error) error {
-	if !errors.Is(err, object.ErrNotFound) && !errors.Is(err, object.ErrPrecondition) {
-		return fmt.Errorf("fetch %q: %w", h.key, err)
-	}
-	now, lookErr := r.s.lookHome(r.ino, r.gen)
-	if lookErr != nil || now.key == h.key && now.etag == h.etag {
-		return fmt.Errorf("fetch %q: %w: %w", h.key, ErrStale, err)
-	}
-	r.mu.Lock()
-	r.home = now
-	r.mu.Unlock()
-	return errMoved
 }

@@ -220,6 +220,25 @@ func TestFailedRequest(t *testing.T) {
 	}
 }
 
+// An answer that breaks off is asked for again, from where it was.
+func TestBrokenAnswer(t *testing.T) {
+	for _, size := range []int{1000, 12 << 20} {
+		e := newEnv(t, Options{})
+		want := random(17, size)
+		ino := e.foreign("f", want, false)
+		var n atomic.Int32
+		e.k.cut = func() bool { return n.Add(1)%2 == 1 }
+		e.want(ino, want)
+		e.evictAll()
+		e.k.cut = func() bool { return true }
+		if _, err := e.tryReadAll(ino); !errors.Is(err, object.ErrUnreachable) {
+			t.Errorf("size %d: answers that never end: %v", size, err)
+		}
+		e.k.cut = nil
+		e.want(ino, want)
+	}
+}
+
 // A reader waits for the bucket no longer than the deadline, and less when it is interrupted.
 func TestReadDeadline(t *testing.T) {
 	for _, size := range []int{1000, 4 << 20} {
