@@ -12,7 +12,7 @@ import (
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
-var simTime = flag.Duration("sim", 4*time.Second, "how long the random simulation runs")
+var simTime = flag.Duration("sim", 3*time.Second, "how long the random simulation runs")
 
 // event is one step of a run. What it does depends on the state, so that any part of a list of events is a run, too.
 type event struct{ kind, a, b uint16 }

@@ -50,6 +50,7 @@ type world struct {
 	foreign    map[uint64]bool    // contents of outsiders that nobody may lose
 	theirs     map[uint64]bool    // contents of outsiders
 	inBucket   map[index.Ino]bool // directories that the bucket showed
+	sent       map[index.Op]int
 	failure    string
 }
 
@@ -59,7 +60,7 @@ func newWorld(without rule) *world {
 	w := &world{
 		idx: newSimIndex(), open: map[index.Ino]int{}, store: map[string]simObject{}, without: without, late: 25, now: 1,
 		commits: map[index.Ino][]simCommit{}, superseded: map[uint64]uint64{}, owner: map[uint64]index.Ino{},
-		foreign: map[uint64]bool{}, theirs: map[uint64]bool{}, inBucket: map[index.Ino]bool{},
+		foreign: map[uint64]bool{}, theirs: map[uint64]bool{}, inBucket: map[index.Ino]bool{}, sent: map[index.Op]int{},
 	}
 	w.durable = w.idx.clone()
 	return w
@@ -465,6 +466,7 @@ func (w *world) send(a Action) {
 }
 
 func (w *world) launch(p index.Pend) {
+	w.sent[p.Op]++
 	w.requests = append(w.requests, &simRequest{pend: p, content: w.idx.truth[p.Gen]})
 }
 
@@ -522,7 +524,7 @@ func (w *world) execute(r *simRequest) {
 			r.status = 404
 			return
 		}
-		if src.etag != p.SrcETag {
+		if src.etag != p.SrcETag && w.without != rulePin { // with conditions on the source the rule only saves time
 			r.status = 412
 			return
 		}
