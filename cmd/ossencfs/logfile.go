@@ -18,9 +18,10 @@ type logFile struct {
 	path  string
 	limit int64
 
-	mu   sync.Mutex // mu guards the fields below
-	file *os.File
-	size int64
+	mu    sync.Mutex // mu guards the fields below
+	file  *os.File
+	size  int64
+	stdio bool // standard output and error go here too
 }
 
 // openLog opens a log for appending; only this user may read it.
@@ -64,13 +65,16 @@ func (l *logFile) rotateLocked() {
 		return
 	}
 	old.Close()
-	_ = l.takeStdioLocked() // a crash would be told in the old log then
+	if l.stdio {
+		_ = l.takeStdioLocked() // a crash would be told in the old log then
+	}
 }
 
 // takeStdio points standard output and error at the log.
 func (l *logFile) takeStdio() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stdio = true
 	return l.takeStdioLocked()
 }
 
