@@ -138,40 +138,6 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, ba
 	return s.commitSealLocked(b, e, e.stream.Finish())
 }
 
-// sealRange appends the content of [from, to) to e's stream and file.
-func (s *Store) sealRange(ctx context.Context, b *body, e *edit, from, to int64, background bool) error {
-	d, err := s.files.get(e.row.file)
-	if err != nil {
-		return err
-	}
-	defer s.files.put(d)
-	buf := s.buffer(stepSize)
-	defer s.recycle(buf)
-	for off := from; off < to; off += int64(len(buf)) {
-		buf = buf[:min(int64(stepSize), to-off)]
-		b.mu.RLock()
-		err := s.readLocked(b, buf, off)
-		stop := background && b.yield
-		b.mu.RUnlock()
-		switch {
-		case err != nil:
-			return fmt.Errorf("inode %d: seal at %d: %w", b.ino, off, err)
-		case stop:
-			return errYield
-		case ctx.Err() != nil:
-			return ctx.Err()
-		}
-		if err := e.stream.Seal(buf, buf); err != nil {
-			return err
-		}
-		if err := d.writeAt(buf, off); err != nil {
-			return err
-		}
-		s.registerFile(e.row.file, b.ino, off+int64(len(buf)))
-	}
-	return nil
-}
-
 // Fsync makes content and inode durable against a power cut. Callers that come together share the work.
 func (s *Store) Fsync(ctx context.Context, ino index.Ino) error {
 	if err := ctx.Err(); err != nil {
