@@ -32,6 +32,6 @@
 //
 // # Locks
 //
-// Order: body.mu, then the index's transaction, then one of the leaf locks (Store.mu, segments.mu, files.mu,
+// Order: Store.evicting, Store.reaping, remote.keep and remote.punch, body.mu, then the index's transaction, then one of the leaf locks (Store.mu, segments.mu, files.mu,
 // Store.fileMu, space.mu, remote.mu). No network request is made and no space is waited for under body.mu.
 package body
