@@ -32,6 +32,8 @@
 //
 // # Locks
 //
-// Order: Store.evicting, Store.reaping, remote.keep and remote.punch, body.mu, then the index's transaction, then one of the leaf locks (Store.mu, segments.mu, files.mu,
-// Store.fileMu, space.mu, remote.mu). No network request is made and no space is waited for under body.mu.
+// Order: Store.evicting, Store.reaping, remote.keep and remote.punch, body.mu, then the index's transaction, then one of the
+// leaf locks (Store.mu, segments.mu, files.mu, Store.fileMu, space.mu, remote.mu). No network request is made and no space is
+// waited for under body.mu. Drop and WriteSmall run in a caller's transaction and take leaf locks only; no other method may be
+// called from within one.
 package body

@@ -18,7 +18,7 @@ import (
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
-var modelSeeds = flag.Uint64("body.seeds", 5, "random sequences that TestModel runs")
+var modelSeeds = flag.Uint64("body.seeds", 4, "random sequences that TestModel runs")
 
 // model runs random calls against a store and a []byte for each file.
 type model struct {

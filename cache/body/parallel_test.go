@@ -115,7 +115,7 @@ func TestMemory(t *testing.T) {
 	ino := e.file("f")
 	ctx := context.Background()
 	e.write(ino, 1<<20, []byte("not at the beginning"))
-	if err := e.s.Truncate(ctx, ino, 256<<20); err != nil {
+	if err := e.s.Truncate(ctx, ino, 128<<20); err != nil {
 		t.Fatal(err)
 	}
 	var before, after runtime.MemStats
@@ -130,8 +130,8 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 160<<20 {
-		t.Errorf("%d bytes allocated for a file of 256 MiB", grown)
+	if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 90<<20 {
+		t.Errorf("%d bytes allocated for a file of 128 MiB", grown)
 	}
 }
 
