@@ -35,6 +35,7 @@ type Action struct {
 	At     int64      // Wait: not before then; 0: only when Keys change
 	Keys   []string   // Wait: what it depends on
 	Order  bool       // Wait: depends on content that has to be in the bucket first
+	Seq    uint64     // Wait with Order: all content committed before this number has to be
 	Settle bool       // Wait: for quiet
 	Verify bool       // Send: rule O asks for a look at the key first
 }

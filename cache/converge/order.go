@@ -67,7 +67,9 @@ func (p *planner) ordered(key string, s uint64, except index.Ino) (Action, bool)
 		m = oldest
 	}
 	a := p.hurry(key, &m)
-	a.Order = a.Kind == Wait
+	if a.Kind == Wait {
+		a.Order, a.Seq = true, s
+	}
 	return a, true
 }
 

@@ -1,0 +1,194 @@
+package converge
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// second is one second of the planner's clock.
+const second = int64(time.Second)
+
+// quietFacts are facts with times to wait for quiet, at a moment.
+func quietFacts(w *world, now int64) *Facts {
+	f := w.facts()
+	f.Now, f.Settle, f.MarkerSettle, f.LateSettle = now, 2*time.Second, 5*time.Second, 30*time.Second
+	f.Urgent = func(string) bool { return false }
+	return f
+}
+
+func planOf(t *testing.T, w *world, key string, f *Facts) Action {
+	t.Helper()
+	a, err := Plan(w.idx, key, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) touchAt(name string, changed, closed int64) {
+	i, _ := w.find(name)
+	i.ChangedAt, i.ClosedAt = changed, closed
+	w.idx.inodes[i.Ino] = i
+}
+
+func TestSettle(t *testing.T) {
+	w := newWorld(noRule)
+	w.create("a")
+	w.mkdir("d")
+	w.touchAt("a", 100*second, 101*second)
+	w.touchAt("d", 100*second, 0)
+	for _, tt := range []struct {
+		name, key  string
+		now, since int64
+		urgent     bool
+		want       Kind
+		at         int64
+	}{
+		{"too early", "a", 102 * second, 0, false, Wait, 103 * second},
+		{"quiet", "a", 103 * second, 0, false, Send, 0},
+		{"urgent", "a", 102 * second, 0, true, Send, 0},
+		{"never quiet", "a", 102 * second, 72 * second, false, Send, 0},
+		{"not quiet for long", "a", 102 * second, 72*second + 1, false, Wait, 102*second + 1},
+		{"directories wait longer", "d/", 104 * second, 0, false, Wait, 105 * second},
+		{"directory", "d/", 105 * second, 0, false, Send, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := quietFacts(w, tt.now)
+			f.Since = func(string) int64 { return tt.since }
+			f.Urgent = func(string) bool { return tt.urgent }
+			a := planOf(t, w, tt.key, f)
+			if a.Kind != tt.want || a.At != tt.at || a.Settle != (tt.want == Wait) {
+				t.Errorf("got %s at %d (settle %v), want %s at %d", a.Kind, a.At, a.Settle, tt.want, tt.at)
+			}
+		})
+	}
+}
+
+// TestDeleteWaitsForSuccessor: a deleted name that is used again soon costs one PUT and no DELETE.
+func TestDeleteWaitsForSuccessor(t *testing.T) {
+	w := newWorld(noRule)
+	w.run("create a")
+	w.unlink("a")
+	f := quietFacts(w, 100*second)
+	f.Since = func(string) int64 { return 99 * second }
+	if a := planOf(t, w, "a", f); a.Kind != Wait || a.At != 101*second {
+		t.Errorf("got %+v, want to wait until 101 s", a)
+	}
+	f.Now = 101 * second
+	if a := planOf(t, w, "a", f); a.Kind != Send || a.Pend.Op != index.Delete {
+		t.Errorf("got %+v, want a DELETE", a)
+	}
+}
+
+// TestOpenContentIsSealed: content that was fsynced, is still being written and holds others back is sealed after a while.
+func TestOpenContentIsSealed(t *testing.T) {
+	w := newWorld(noRule)
+	w.run("create a; create b")
+	w.beginWrite("a")
+	i, _ := w.file("a")
+	w.fsync(i.Ino)
+	w.touchAt("a", 100*second, 0)
+	w.unlink("b")
+	f := quietFacts(w, 110*second)
+	f.Since = func(string) int64 { return 1 }
+	if a := planOf(t, w, "b", f); a.Kind != Wait || a.At != 130*second || !a.Order {
+		t.Errorf("got %+v, want to wait until 130 s", a)
+	}
+	f.Now = 130 * second
+	if a := planOf(t, w, "b", f); a.Kind != Seal || a.Ino != i.Ino {
+		t.Errorf("got %+v, want a seal of inode %d", a, i.Ino)
+	}
+}
+
+// TestLooks: rule O asks for a look before an object is overwritten or deleted, and for creations that cannot overwrite.
+func TestLooks(t *testing.T) {
+	for _, tt := range []struct {
+		name, script, key string
+		op                index.Op
+		verify, ifAbsent  bool
+	}{
+		{"creation", "create b", "b", index.Put, false, true},
+		{"rewrite", "write a", "a", index.Put, true, false},
+		{"rename", "mv a b", "b", index.Copy, false, true},
+		{"delete", "rm a", "a", index.Delete, true, false},
+		{"attributes", "chmod a", "a", index.Tag, false, false},
+		{"new marker", "mkdir d", "d/", index.Put, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(noRule)
+			w.run("create a")
+			for _, exclusive := range []bool{false, true} {
+				if !exclusive {
+					words := append(strings.Fields(tt.script), "", "")
+					w.word(words[0], words[1], words[2])
+				}
+				f := w.facts()
+				f.Exclusive = exclusive
+				a := planOf(t, w, tt.key, f)
+				if a.Kind != Send || a.Pend.Op != tt.op || a.Verify != (tt.verify && !exclusive) || a.Pend.IfAbsent != tt.ifAbsent {
+					t.Errorf("exclusive %v: got %+v", exclusive, a)
+				}
+			}
+		})
+	}
+}
+
+// TestUnknownOutcome walks through R4: repeat before the fence, look after it, and never repeat what an answer forbids.
+func TestUnknownOutcome(t *testing.T) {
+	w := newWorld(noRule)
+	w.create("a")
+	w.work("a")
+	p := w.idx.pends["a"]
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Wait {
+		t.Errorf("under way: got %s", a.Kind)
+	}
+	w.lose(w.requests[0])
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Resend || a.Pend.Upload != p.Upload {
+		t.Errorf("lost: got %+v, want the same request again", a)
+	}
+	f := w.facts()
+	f.RetryAt = func(string) int64 { return w.now + 3 }
+	if a := planOf(t, w, "a", f); a.Kind != Wait || a.At != w.now+3 {
+		t.Errorf("backing off: got %+v", a)
+	}
+	must(t, failed(w.idx, p, w.now+w.late, true))
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Wait || a.At != w.now+w.late {
+		t.Errorf("refused: got %+v, want to wait for the fence", a)
+	}
+	w.now += w.late
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Look {
+		t.Errorf("after the fence: got %s", a.Kind)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRearm: after a restart an unanswered request may be executed for the whole of L again, answered ones keep their key closed.
+func TestRearm(t *testing.T) {
+	x := newSimIndex()
+	must(t, rearm(x, index.Pend{Key: "unknown", Op: index.Put, Until: 3, Fence: 2}, 50))
+	must(t, rearm(x, index.Pend{Key: "answered", Op: index.Put, Answered: true, Until: 3, Fence: 2}, 50))
+	if p := x.pends["unknown"]; p.Until != 50 || p.Answered {
+		t.Errorf("unknown: %+v", p)
+	}
+	if p := x.pends["answered"]; p.Fence != 50 || !p.Answered {
+		t.Errorf("answered: %+v", p)
+	}
+}
+
+func TestParkKey(t *testing.T) {
+	if got, want := ParkKey(0x1f), ".ossencfs/park/000000000000001f"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if ParkKey(1) == ParkKey(16) {
+		t.Error("two inodes with one parking key")
+	}
+}
