@@ -25,8 +25,8 @@ func (s *Sealed) Size() int64 { return s.size }
 // CRC64 is the CRC-64/XZ of the ciphertext.
 func (s *Sealed) CRC64() uint64 { return s.crc }
 
-// MD5 is that of the ciphertext, for Content-MD5.
-func (s *Sealed) MD5() [16]byte { return s.md5 }
+// MD5 is that of the ciphertext, for Content-MD5. It is not known of bodies larger than MaxMD5.
+func (s *Sealed) MD5() (sum [16]byte, known bool) { return s.md5, s.size <= MaxMD5 }
 
 // GenerationID is random and the same as long as the bytes are.
 func (s *Sealed) GenerationID() [16]byte { return s.generation }

@@ -133,10 +133,15 @@ func (i *Intake) Finish() *Sealed {
 	return i.sealed
 }
 
+// MaxMD5 is the size in bytes up to which the MD5 of a body is computed. A single PUT needs it; larger bodies go up in parts,
+// and MD5 would be the slowest step of writing them.
+const MaxMD5 = 64 << 20
+
 // digests are the sums over ciphertext.
 type digests struct {
-	crc uint64
-	md5 hash.Hash
+	crc  uint64
+	md5  hash.Hash
+	size int64
 }
 
 // newDigests returns those of nothing.
@@ -144,6 +149,10 @@ func newDigests() digests { return digests{md5: md5.New()} } //nolint:gosec // s
 
 // write continues both sums, side by side when it is worth it.
 func (d *digests) write(p []byte) {
+	if d.size += int64(len(p)); d.size > MaxMD5 {
+		d.crc = CRC64(d.crc, p)
+		return
+	}
 	if len(p) < parallelDigest {
 		_, _ = d.md5.Write(p)
 		d.crc = CRC64(d.crc, p)
@@ -158,7 +167,9 @@ func (d *digests) write(p []byte) {
 // sealed makes the result.
 func (d *digests) sealed(k *ContentKey, size int64, generation [16]byte) *Sealed {
 	s := &Sealed{key: k, size: size, crc: d.crc, generation: generation}
-	d.md5.Sum(s.md5[:0])
+	if size <= MaxMD5 {
+		d.md5.Sum(s.md5[:0])
+	}
 	return s
 }
 

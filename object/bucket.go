@@ -16,7 +16,9 @@ const (
 	// DefaultPartSize is the size of a part of a multipart upload, unless 10,000 of them are too few.
 	DefaultPartSize = 16 << 20
 	// DefaultMultipartThreshold is the largest body that goes up in a single PUT.
-	DefaultMultipartThreshold = 64 << 20
+	DefaultMultipartThreshold = MaxSinglePut
+	// MaxSinglePut bounds the threshold: the MD5 of larger bodies, which a single PUT needs, is not computed.
+	MaxSinglePut = cipher.MaxMD5
 )
 
 // ErrReadOnly says that the bucket was opened for reading only.
@@ -29,7 +31,7 @@ type Options struct {
 	Keyring            *keys.Keyring // its primary key seals, all of them open
 	Dialect            string        // "both" (when empty), "current" or "legacy"
 	PartSize           int64         // at least 100 KiB, a multiple of 16; DefaultPartSize when 0
-	MultipartThreshold int64         // at most 5 GiB; DefaultMultipartThreshold when 0
+	MultipartThreshold int64         // at most MaxSinglePut; DefaultMultipartThreshold when 0
 	DefaultAttr        DefaultAttr   // attributes of objects that have none
 	ReadOnly           bool          // refuse each write with ErrReadOnly
 }
@@ -82,10 +84,10 @@ func newBucket(o Options) (*Bucket, error) {
 		o.MultipartThreshold = DefaultMultipartThreshold
 	}
 	if o.PartSize < oss.MinPart || o.PartSize > oss.MaxPutSize || o.PartSize%16 != 0 {
-		return nil, fmt.Errorf("part size of %d bytes: want a multiple of 16 from %d to %d: %w", o.PartSize, oss.MinPart, int64(oss.MaxPutSize), ErrInvalid)
+		return nil, fmt.Errorf("part size of %d bytes: want a multiple of 16 from %d to %d: %w", o.PartSize, oss.MinPart, int64(MaxSinglePut), ErrInvalid)
 	}
-	if o.MultipartThreshold < 0 || o.MultipartThreshold > oss.MaxPutSize {
-		return nil, fmt.Errorf("multipart threshold of %d bytes: want 0 to %d: %w", o.MultipartThreshold, int64(oss.MaxPutSize), ErrInvalid)
+	if o.MultipartThreshold < 0 || o.MultipartThreshold > MaxSinglePut {
+		return nil, fmt.Errorf("multipart threshold of %d bytes: want 0 to %d: %w", o.MultipartThreshold, int64(MaxSinglePut), ErrInvalid)
 	}
 	client, prefix, err := connect(o)
 	if err != nil {
@@ -121,7 +123,7 @@ func (b *Bucket) Name() string { return b.oss.Bucket() }
 // ReadOnly reports whether writes are refused.
 func (b *Bucket) ReadOnly() bool { return b.opt.ReadOnly }
 
-// MultipartThreshold is the largest body in bytes that goes up in a single PUT, whose MD5 is needed.
+// MultipartThreshold is the largest body in bytes that goes up in a single PUT.
 func (b *Bucket) MultipartThreshold() int64 { return b.opt.MultipartThreshold }
 
 // writable is the name in the bucket of a key that is about to be written.

@@ -111,10 +111,11 @@ func (b *Bucket) writeCanary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sum, hasSum := r.Sealed.MD5()
 	t := tag{upload: r.Upload, generation: generationOf(r.Sealed), attr: r.Attr}
 	_, err = b.oss.Put(ctx, full, r.Body.(*bytes.Reader), r.Sealed.Size(), oss.PutOptions{
 		Meta: meta, ForbidOverwrite: true, Tagging: oss.EncodeTagging(map[string]string{tagName: t.format()}),
-		ContentMD5: r.Sealed.MD5(), HasMD5: true, CRC64: r.Sealed.CRC64(), HasCRC: true})
+		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true})
 	return err
 }
 

@@ -45,10 +45,11 @@ func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (stri
 	if err != nil {
 		return "", before(err)
 	}
+	sum, hasSum := r.Sealed.MD5()
 	body := newCountedBody(r.Body, 0, r.Sealed.Size(), r.Progress)
 	got, err := b.oss.Put(ctx, full, body, r.Sealed.Size(), oss.PutOptions{
 		Meta: meta, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
-		ContentMD5: r.Sealed.MD5(), HasMD5: true, CRC64: r.Sealed.CRC64(), HasCRC: true,
+		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true,
 	})
 	return got.ETag, err
 }

@@ -281,7 +281,7 @@ func (e *env) upload(ino index.Ino, key string) {
 		e.t.Fatalf("sealed %v does not describe %d bytes of inode %+v", sealed, len(data), in)
 	}
 	e.k.mu.Lock()
-	e.k.objects[key] = stored{sealed: data, key: sealed.ContentKey(), etag: fmt.Sprintf("%x", sealed.MD5())}
+	e.k.objects[key] = stored{sealed: data, key: sealed.ContentKey(), etag: fmt.Sprintf("%x", sealed.GenerationID())}
 	e.k.mu.Unlock()
 	e.record(ino, key, sealed.GenerationID())
 }
