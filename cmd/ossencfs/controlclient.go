@@ -81,6 +81,6 @@ func (c *call) tellUploads() (tell func(event), finish func()) {
 	most := int64(0)
 	return func(e event) {
 		most = max(most, e.PendingBytes)
-		bar.set(most-e.PendingBytes, most, fmt.Sprintf("uploading %d files", e.PendingFiles))
+		bar.set(most-e.PendingBytes, most, "uploading "+files(e.PendingFiles))
 	}, bar.finish
 }

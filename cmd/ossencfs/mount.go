@@ -139,7 +139,7 @@ func (cfg *mountConfig) greeting() string {
 }
 
 // connectTimeout bounds how long a mount tries to reach OSS and KMS before it gives up.
-const connectTimeout = 15 * time.Second
+const connectTimeout = 10 * time.Second
 
 // serve opens a session, calls ready, and returns when the mount has ended and its uploads are done.
 func (c *call) serve(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger, ready func(*session) error) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
@@ -129,8 +130,8 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	s.server.Wait()
 	if left := s.status().PendingFiles; left > 0 && s.hurry.Err() == nil {
 		s.log.Info("unmounted; uploading what is left", "files", left)
-		if s.record.LogFile == "" {
-			fmt.Fprintf(os.Stderr, "ossencfs: uploading %d files; Ctrl-C leaves them for the next mount\n", left)
+		if s.record.LogFile == "" && term.IsTerminal(int(os.Stderr.Fd())) {
+			fmt.Fprintf(os.Stderr, "ossencfs: uploading %s; Ctrl-C leaves them for the next mount\n", files(left))
 		}
 	}
 	err := s.close(either(ctx, s.hurry), cache.CloseDrain)
@@ -138,7 +139,7 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	r := s.result
 	s.mu.Unlock()
 	if err == nil && r.left > 0 {
-		return fail(exitPending, fmt.Errorf("%d files are not in the bucket yet", r.left), "the next mount with cache folder "+s.cfg.cache.Dir+" uploads them")
+		return fail(exitPending, fmt.Errorf("not in the bucket yet: %s", files(r.left)), "the next mount with cache folder "+s.cfg.cache.Dir+" uploads them")
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func runUmount(ctx context.Context, c *call) error {
 	}
 	awaitExit(process)
 	if last.Left > 0 {
-		fmt.Fprintf(c.stdout, "unmounted %s; %d files are not in the bucket yet\n", dir, last.Left)
+		fmt.Fprintf(c.stdout, "unmounted %s; not in the bucket yet: %s\n", dir, files(last.Left))
 		fmt.Fprintf(c.stderr, "%sthe next mount with cache folder %s uploads them\n", hintPrefix, rec.CacheDir)
 		return quiet(exitPending)
 	}

@@ -60,7 +60,7 @@ const maxFailuresShown = 5
 
 // write shows the uploads and the cache to people.
 func (u *uploadStatus) write(w io.Writer) {
-	fmt.Fprintf(w, "  pending     %d files, %s", u.PendingFiles, formatSize(u.PendingBytes))
+	fmt.Fprintf(w, "  pending     %s, %s", files(u.PendingFiles), formatSize(u.PendingBytes))
 	if u.UnderWay > 0 {
 		fmt.Fprintf(w, "; %d requests under way, %s/s", u.UnderWay, formatSize(u.SentPerSecond))
 	}
@@ -73,5 +73,5 @@ func (u *uploadStatus) write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "              %s: %s (%d attempts)\n", f.Path, f.Error, f.Attempts)
 	}
-	fmt.Fprintf(w, "  cache       %s of %s; %d files open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), u.OpenFiles)
+	fmt.Fprintf(w, "  cache       %s of %s; %s open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), files(int64(u.OpenFiles)))
 }

@@ -153,6 +153,14 @@ func formatSize(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", f, " KMGTP"[unit])
 }
 
+// files is a number of files in words.
+func files(n int64) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
+}
+
 // readLimited reads a small file whole, and fails when it is not small.
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, limit+1))

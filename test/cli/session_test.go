@@ -109,7 +109,7 @@ func TestUmountNowLeavesUploads(t *testing.T) {
 	}
 	a := ask(t, w, nil, "umount", "--now", w.Dir)
 	a.want(t, pending, "the next mount with cache folder "+w.Cache+" uploads them")
-	if !strings.Contains(a.stdout, "3 files are not in the bucket yet") {
+	if !strings.Contains(a.stdout, "not in the bucket yet: 3 files") {
 		t.Errorf("umount --now said %q", a.stdout)
 	}
 	wantNoSession(t, w)
