@@ -309,5 +309,5 @@ func (c *Cache) replaceType(tx *index.Tx, i *index.Inode, e *object.Entry, note 
 	if err := c.dropImported(tx, i, note); err != nil {
 		return err
 	}
-	return c.importNew(tx, parent, name, e, note)
+	return c.importNew(tx, parent, name, e)
 }

@@ -65,7 +65,7 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *[]
 	case clean:
 		return c.takeOutside(tx, &i, &entry, note)
 	}
-	return c.keepBoth(tx, &i, &entry, note)
+	return c.keepBoth(tx, &i, &entry)
 }
 
 // importForeign forgets a key that we meant to delete or leave and that others wrote meanwhile: it is theirs now. Its
@@ -113,12 +113,12 @@ func (c *Cache) adoptMarker(tx *index.Tx, i *index.Inode, e *object.Entry, found
 }
 
 // keepBoth gives the version of others a name of its own beside ours.
-func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, note *[]func(Kernel)) error {
+func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry) error {
 	name, err := c.conflictName(tx, ours)
 	if err != nil {
 		return err
 	}
-	if err := c.importNew(tx, ours.Parent, name, e, note); err != nil {
+	if err := c.importNew(tx, ours.Parent, name, e); err != nil {
 		return err
 	}
 	c.o.Logger.Warn("changed here and elsewhere: both versions are kept", "path", c.keyPath(e.Key), "theirs", name)

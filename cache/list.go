@@ -192,7 +192,6 @@ func (l *lister) newDir(tx *index.Tx, key string) error {
 		UID: l.c.o.UID, GID: l.c.o.GID, Sealed: true,
 	}
 	i.Atime, i.Mtime, i.Ctime = now(), now(), now()
-	l.note = append(l.note, func(k Kernel) { k.ForgetName(l.dir, name) })
 	return tx.PutInode(i)
 }
 
@@ -223,7 +222,7 @@ func (l *lister) file(tx *index.Tx, e *object.Entry) error {
 	case !taken && recorded:
 		return nil // garbage of ours that changed under us: converge looks before it deletes
 	case !taken:
-		return l.c.importNew(tx, l.dir, name, e, &l.note)
+		return l.c.importNew(tx, l.dir, name, e)
 	}
 	i, ok, err := tx.Inode(ino)
 	if err != nil || !ok {

@@ -19,8 +19,10 @@ func rowOf(i *index.Inode, e *object.Entry) index.Object {
 	}
 }
 
-// importNew gives an object that others wrote a name. Its attributes, type included, are asked for when needed.
-func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, note *[]func(Kernel)) error {
+// importNew gives an object that others wrote a name. Its attributes, type included, are asked for when needed. The kernel is not
+// told about new names: that it remembers one as absent ends by itself after MetaTTL, while a note that comes late would
+// take the entry away from a program that has found the new name already and works in it.
+func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry) error {
 	modified := e.Modified.UnixNano()
 	i := index.Inode{
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Parent: dir, Name: name, Size: e.Size, Sealed: true,
@@ -29,7 +31,6 @@ func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, n
 	if err := tx.PutObject(rowOf(&i, e)); err != nil {
 		return err
 	}
-	*note = append(*note, func(k Kernel) { k.ForgetName(dir, name) })
 	return tx.PutInode(i)
 }
 
