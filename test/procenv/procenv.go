@@ -169,7 +169,8 @@ func (w *World) Mount(t testing.TB, args ...string) *Daemon {
 			t.Fatalf("the mount ended: %v\n%s", err, data)
 		default:
 		}
-		return Mounted(w.Dir)
+		_, err := w.Try(t, "status", w.Dir)
+		return err == nil && Mounted(w.Dir)
 	})
 	return d
 }
@@ -242,7 +243,7 @@ func WaitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
