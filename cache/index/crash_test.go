@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 )
 
 // crashDir tells the test binary to be the process that is killed.
@@ -214,6 +216,72 @@ func TestLogCannotBeWritten(t *testing.T) {
 	})
 	if err := d.Close(); !errors.Is(err, ErrFailed) {
 		t.Errorf("close: %v", err)
+	}
+}
+
+// tightFS has no room as long as the reserve takes it.
+type tightFS struct {
+	vfs.FS
+	reserve string
+	tight   bool
+}
+
+type tightFile struct {
+	vfs.File
+	fs *tightFS
+}
+
+func (f *tightFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	if err != nil {
+		return nil, err
+	}
+	return &tightFile{file, f}, nil
+}
+
+func (f *tightFile) Write(p []byte) (int, error) {
+	if _, err := os.Stat(f.fs.reserve); err == nil && f.fs.tight {
+		return 0, unix.ENOSPC
+	}
+	return f.File.Write(p)
+}
+
+// TestDiskFull: the reserve keeps the log writable, only new inodes are refused, and all is well when there is room again.
+func TestDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	disk := &tightFS{FS: vfs.NewMem(), reserve: filepath.Join(dir, reserveFile)}
+	d, err := Open(dir, Options{Secret: testSecret, FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := file(t, d, Root, "a")
+	disk.tight = true
+	f.Size = 5
+	mustUpdate(t, d, func(tx *Tx) error { return tx.PutInode(f) })
+	create := func() error {
+		return d.Update(func(tx *Tx) error {
+			return tx.PutInode(Inode{Ino: tx.NextIno(), Parent: Root, Name: "b", Mode: unix.S_IFREG})
+		})
+	}
+	d.spare.mu.Lock()
+	d.spare.try = time.Now().Add(time.Hour) // no room yet
+	d.spare.mu.Unlock()
+	if err := create(); !errors.Is(err, ErrFull) {
+		t.Errorf("create on a full disk: %v", err)
+	}
+	mustUpdate(t, d, func(tx *Tx) error { return tx.DeleteInode(f.Ino) })
+	disk.tight = false
+	d.spare.mu.Lock()
+	d.spare.try = time.Time{}
+	d.spare.mu.Unlock()
+	if err := create(); err != nil {
+		t.Errorf("create with room again: %v", err)
+	}
+	if _, err := os.Stat(disk.reserve); err != nil {
+		t.Errorf("the reserve was not made again: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

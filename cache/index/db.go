@@ -30,6 +30,7 @@ type DB struct {
 	pebble *pebble.DB
 	blocks *pebble.Cache
 	wal    *walFS
+	spare  *reserve
 	sealer sealer
 	logger *slog.Logger
 	inodes *inodeCache
@@ -111,7 +112,10 @@ func open(dir string, o Options) (*DB, error) {
 	if disk == nil {
 		disk = vfs.Default
 	}
-	d.wal = &walFS{FS: disk}
+	if d.spare, err = newReserve(dir, d.logger); err != nil {
+		return nil, err
+	}
+	d.wal = &walFS{FS: vfs.OnDiskFull(disk, d.spare.use)}
 	d.blocks = pebble.NewCache(24 << 20)
 	path := filepath.Join(dir, "db")
 	d.pebble, err = pebble.Open(path, d.options(old))

@@ -17,6 +17,9 @@
 // At rest, names and numbers are plain; link targets, extended attributes and what SealSecret returns are sealed with
 // AES-256-GCM under keys derived from Options.Secret.
 //
+// A full disk does not end it: a reserved file is given up so that the log can be written, and until there is room again only
+// new inodes are refused (ErrFull).
+//
 // Lock order: DB.writer (one Update at a time) before DB.commit (the moment of a commit) before the locks of the inode
 // cache. Functions given to Update and View run under writer or under no lock, so a View may be nested in either; an Update
 // must not be nested in an Update.

@@ -14,6 +14,8 @@ var (
 	ErrClosed = errors.New("index is closed")
 	// ErrFailed: the disk refused a write of the log; nothing can be changed until the index is opened again.
 	ErrFailed = errors.New("index cannot be written")
+	// ErrFull: the disk is full, and no inode can be added until there is room. What does not add one goes on.
+	ErrFull = errors.New("the disk of the cache is full")
 	// ErrInvalid: an argument breaks a rule of the index (a name with a slash, two inodes with one name).
 	ErrInvalid = errors.New("invalid change of the index")
 )

@@ -114,6 +114,9 @@ func (tx *Tx) PutInode(i Inode) error {
 
 // addInode writes an inode that did not exist.
 func (tx *Tx) addInode(i *Inode) error {
+	if tx.d.spare.check() {
+		return ErrFull
+	}
 	if err := tx.moveDirent(nil, i); err != nil {
 		return err
 	}
