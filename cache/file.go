@@ -231,12 +231,20 @@ func (c *Cache) Fsync(ctx context.Context, ino Ino) error {
 	return c.push(ctx, ino)
 }
 
-// FsyncDir makes the names of a directory outlive a power cut, and with FsyncRemote waits until the bucket has them.
+// FsyncDir makes the names of a directory outlive a power cut, and with FsyncRemote waits until the bucket has what
+// is in it.
 func (c *Cache) FsyncDir(ctx context.Context, ino Ino) error {
 	if err := c.db.Sync(); err != nil {
 		return fmt.Errorf("fsync directory: %w", err)
 	}
-	return nil
+	if !c.o.FsyncRemote {
+		return nil
+	}
+	key, err := c.dirKey(ino)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	return c.converge.Sync(ctx, key, nil)
 }
 
 // push uploads one file now and waits for it.

@@ -319,3 +319,29 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("got %v, want EROFS", err)
 	}
 }
+
+// TestRemoteDurability checks that fsync and close wait for the bucket when they are asked to.
+func TestRemoteDurability(t *testing.T) {
+	env := testenv.New(t, testenv.Options{Cache: cache.Options{FsyncRemote: true, CloseRemote: true}})
+	f, err := os.Create(env.Path("f"))
+	must(t, err)
+	_, err = f.WriteString("x")
+	must(t, err)
+	must(t, f.Sync())
+	if got := env.Keys(); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("after fsync: got keys %q, want f", got)
+	}
+	must(t, f.Close())
+	must(t, os.WriteFile(env.Path("g"), []byte("y"), 0o644))
+	if got := env.Keys(); !slices.Equal(got, []string{"f", "g"}) {
+		t.Errorf("after close: got keys %q, want f and g", got)
+	}
+	must(t, os.Rename(env.Path("g"), env.Path("h")))
+	d, err := os.Open(env.Dir)
+	must(t, err)
+	defer d.Close()
+	must(t, d.Sync())
+	if got := env.Keys(); !slices.Equal(got, []string{"f", "h"}) {
+		t.Errorf("after fsync of the directory: got keys %q, want f and h", got)
+	}
+}
