@@ -63,7 +63,7 @@ type Options struct {
 
 	Settle    time.Duration // quiet time of a file before it is sent; negative: none; 0: 2 s
 	Late      time.Duration // longest life of a request after we stopped waiting for it (L); 0: 2 min
-	Workers   int           // requests at a time; 0: 16
+	Workers   int           // uploads of bodies above 1 MiB at a time, and four times as many other requests; 0: 16
 	Exclusive bool          // nobody else writes: no look before overwriting
 	Logger    *slog.Logger  // nil: nothing is logged
 }
@@ -78,34 +78,41 @@ const (
 	closeGrace     = 15 * time.Second // what Close leaves requests under way to be answered
 	callTime       = time.Minute      // longest wait for the answer to a request without a body
 	slowestUpload  = 64 << 10         // bytes per second below which an upload is given up
+	smallBody      = 1 << 20          // bodies up to it cost a round trip more than bandwidth: many go up at a time
+	smallFactor    = 4                // how many more of them
 	largeBody      = 8 << 20          // bodies above it go up few at a time, since each is sent in parallel parts
 	largeUploads   = 2
-	netSafety      = 30 * time.Second // a key that waits for others is looked at again after this time in any case
+	sealAgain      = 500 * time.Millisecond // between attempts to seal what Sync waits for and somebody goes on writing
+	netSafety      = 30 * time.Second       // a key that waits for others is looked at again after this time in any case
 )
 
-// Converger makes the bucket equal to the index. All methods are safe for concurrent use.
+// Converger makes the bucket equal to the index. All methods are safe for concurrent use. Lock order: schedule.mu before
+// Converger.mu; neither is held during a transaction.
 type Converger struct {
 	o     Options
 	log   *slog.Logger
 	start time.Time // of the clock; see now
+	fixed Facts     // what never changes of them
 	queue *schedule
-	large chan struct{} // slots of large uploads
+	large uploads
+	bulky uploads
 
 	ctx     context.Context // ends requests
 	cancel  context.CancelFunc
 	stop    chan struct{} // closed: nothing new is begun
 	stopped sync.Once
 	wait    sync.WaitGroup
+	walk    chan struct{} // wakes the walker
 
 	mu      sync.Mutex           // guards the fields below
 	flying  map[string]struct{}  // keys with a request under way
 	retries map[string]retry     // keys whose last request failed
-	since   map[string]int64     // when a key was first seen to wait for quiet
 	syncs   map[*waiter]struct{} // running Sync calls
-	moved   chan struct{}        // closed and replaced whenever something reached the bucket
-	walk    chan struct{}        // wakes the walker
 
+	syncing atomic.Int32 // number of running Sync calls
 	pressed atomic.Int64 // until when nothing waits for quiet, because writers wait for room
+	grace   time.Duration
+	front   sync.Mutex // serialises looks at the oldest content; taken before a transaction
 	counts  counters
 }
 
@@ -122,16 +129,19 @@ func New(o Options) (*Converger, error) {
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Converger{
-		o: o, log: o.Logger, start: time.Now(), queue: newSchedule(), large: make(chan struct{}, largeUploads), ctx: ctx, cancel: cancel,
-		stop: make(chan struct{}), flying: map[string]struct{}{}, retries: map[string]retry{}, since: map[string]int64{},
-		syncs: map[*waiter]struct{}{}, moved: make(chan struct{}), walk: make(chan struct{}, 1),
+		o: o, log: o.Logger, start: time.Now(), queue: newSchedule(), ctx: ctx, cancel: cancel,
+		grace: closeGrace, large: newUploads("large", largeUploads), bulky: newUploads("bulky", o.Workers),
+		stop: make(chan struct{}), walk: make(chan struct{}, 1),
+		flying: map[string]struct{}{}, retries: map[string]retry{}, syncs: map[*waiter]struct{}{},
 	}
+	c.fixed = c.fixedFacts()
+	o.DB.OnDirty(c.dirty) // before the queue is read: nothing that is queued now may be missed
 	if err := c.recover(); err != nil {
+		o.DB.OnDirty(nil)
 		cancel()
 		return nil, fmt.Errorf("take up uploads: %w", err)
 	}
-	o.DB.OnDirty(c.dirty)
-	for range o.Workers {
+	for range o.Workers * smallFactor {
 		c.wait.Go(c.work)
 	}
 	c.wait.Go(c.walkAll)
@@ -170,63 +180,47 @@ func (c *Converger) recover() error {
 			return err
 		}
 		for _, p := range open {
-			if p.Fence > 0 || p.Answered {
-				p.Fence = until
-			}
-			if !p.Answered {
-				p.Until = until
-			}
-			if err := tx.PutPend(p); err != nil {
+			if err := rearm(tx, p, until); err != nil {
 				return err
 			}
 			if err := tx.Enqueue(p.Key); err != nil {
 				return err
 			}
 		}
-		return tx.Queue("", "", func(key string) bool { c.queue.at(key, 0); return true })
+		return tx.Queue("", "", func(key string) bool { c.queue.soon(key, 0); return true })
 	})
 }
 
 // dirty takes the keys that a transaction queued. A file that is still being worked on is looked at when it may be quiet.
 func (c *Converger) dirty(keys []string) {
 	now := c.now()
-	soon := now + int64(c.o.Settle)
+	c.queue.dirty(keys, now, now+int64(c.o.Settle), c.urgent)
 	for _, key := range keys {
-		due := soon
-		if c.urgent(key) {
-			due = 0
-		}
-		c.firstSeen(key, now)
-		c.queue.soon(key, due)
-		c.queue.changed(key)
 		if key[len(key)-1] == '/' {
 			c.wakeWalker()
+			return
 		}
-	}
-}
-
-func (c *Converger) firstSeen(key string, now int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.since[key]; !ok {
-		c.since[key] = now
 	}
 }
 
 // Pressure lets nothing wait for quiet for a moment: writers wait for room in the cache.
 func (c *Converger) Pressure() {
-	if c.pressed.Swap(c.now()+int64(time.Second)) < c.now() {
-		c.queue.hurry("")
+	now := c.now()
+	if c.pressed.Swap(now+int64(time.Second)) < now {
+		c.queue.hurry()
 	}
 }
 
 // Close stops. Requests under way are given some seconds to be answered; what is not in the bucket is taken up by the next New.
 func (c *Converger) Close() error {
-	c.stopped.Do(func() { close(c.stop) })
+	c.stopped.Do(func() {
+		c.o.DB.OnDirty(nil)
+		close(c.stop)
+	})
 	c.queue.close()
 	ended := make(chan struct{})
 	go func() { c.wait.Wait(); close(ended) }()
-	grace := time.NewTimer(closeGrace)
+	grace := time.NewTimer(c.grace)
 	defer grace.Stop()
 	select {
 	case <-ended:
@@ -239,8 +233,14 @@ func (c *Converger) Close() error {
 
 // facts are what the planner may know besides the index.
 func (c *Converger) facts() *Facts {
-	return &Facts{
-		Now: c.now(), Open: c.o.Opens.Open, Urgent: c.urgent,
+	f := c.fixed
+	f.Now = c.now()
+	return &f
+}
+
+func (c *Converger) fixedFacts() Facts {
+	return Facts{
+		Open: c.o.Opens.Open, Urgent: c.urgent, Since: c.queue.since,
 		Flying: func(key string) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -251,11 +251,6 @@ func (c *Converger) facts() *Facts {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.retries[key].at
-		},
-		Since: func(key string) int64 {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.since[key]
 		},
 		Late: c.o.Late, Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
 	}

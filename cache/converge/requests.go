@@ -20,77 +20,71 @@ type flight struct {
 	limit  time.Duration // how long an answer is waited for
 }
 
-// send begins the request that a plan asks for. The plan is made again in the transaction of the intent.
-func (c *Converger) send(key string, a *Action) error {
-	if a.Verify {
-		if ok, err := c.verify(a.Pend.Key); err != nil || !ok {
-			return err
-		}
-	}
+// send begins the request that a plan asks for, or repeats one whose outcome is unknown, with the same bytes and the same id. The
+// plan is made again in the transaction of the intent: when it differs nothing is done, and the next look at the key sees why.
+func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 	fl := &flight{pend: a.Pend, limit: callTime}
 	if err := c.open(fl); err != nil {
-		return err
+		return false, err
 	}
 	defer fl.close()
 	release, err := c.slot(fl)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer release()
+	if a.Verify {
+		if ok, err := c.verify(a.Pend.Key); err != nil || !ok {
+			return false, err
+		}
+	}
 	f := c.facts()
 	begun := false
 	err = c.o.DB.UpdateSync(func(tx *index.Tx) error {
-		begun = false
 		now, err := Plan(tx, key, f)
-		if err != nil || now.Kind != Send || !now.sameEffect(&a.Pend) {
-			return err // the next look at the key sees what changed
+		if err != nil || !agrees(a, &now) {
+			return err
 		}
+		again := now.Kind == Resend
 		fl.pend = now.Pend
 		if err := c.describe(tx, fl); err != nil {
 			return err
 		}
-		fl.pend.Upload = index.ID(object.NewID())
+		if !again {
+			fl.pend.Upload = index.ID(object.NewID())
+		}
 		begun = true
-		return c.begin(tx, fl, false)
+		return c.begin(tx, fl, again)
 	})
 	if err != nil || !begun {
-		return err
+		c.land(fl.pend.Key, begun)
+		return false, err
 	}
-	return c.fly(fl)
+	if a.Kind == Resend {
+		c.counts.retries.Add(1)
+	}
+	return c.fly(key, fl)
 }
 
-// resend repeats a request whose outcome is unknown, with the same bytes and the same id.
-func (c *Converger) resend(p index.Pend) error {
-	fl := &flight{pend: p, limit: callTime}
-	if err := c.open(fl); err != nil {
-		return err
+// agrees reports whether a plan in the transaction of the intent asks for what was prepared.
+func agrees(a, now *Action) bool {
+	switch {
+	case now.Kind != a.Kind:
+		return false
+	case a.Kind == Resend:
+		return now.Pend.Upload == a.Pend.Upload
 	}
-	defer fl.close()
-	release, err := c.slot(fl)
-	if err != nil {
-		return err
+	return now.sameEffect(&a.Pend) && now.Pend.Ino == a.Pend.Ino && now.Pend.IfAbsent == a.Pend.IfAbsent && (a.Verify || !now.Verify)
+}
+
+// land notes that no request for a key is under way any more.
+func (c *Converger) land(key string, begun bool) {
+	if !begun {
+		return
 	}
-	defer release()
-	f := c.facts()
-	begun := false
-	err = c.o.DB.UpdateSync(func(tx *index.Tx) error {
-		begun = false
-		now, err := Plan(tx, p.Key, f)
-		if err != nil || now.Kind != Resend || now.Pend.Upload != p.Upload {
-			return err
-		}
-		fl.pend = now.Pend
-		if err := c.describe(tx, fl); err != nil {
-			return err
-		}
-		begun = true
-		return c.begin(tx, fl, true)
-	})
-	if err != nil || !begun {
-		return err
-	}
-	c.counts.retries.Add(1)
-	return c.fly(fl)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flying, key)
 }
 
 // verify is rule O: before something is overwritten, deleted or replaced, the key is looked at. It returns false when the key was
@@ -133,16 +127,38 @@ func (fl *flight) close() {
 	}
 }
 
-// slot waits until a large upload may begin.
+// errBusy says that as many uploads of a kind are under way as are allowed.
+var errBusy = errors.New("too many large uploads at a time")
+
+// uploads are the slots of one kind of uploads.
+type uploads struct {
+	key   string // in place of a key, for those that wait for a slot
+	slots chan struct{}
+}
+
+func newUploads(kind string, n int) uploads {
+	return uploads{key: "\x00" + kind, slots: make(chan struct{}, n)}
+}
+
+// slot takes a slot for an upload that is not small. It does not wait: a worker that waits is missing for small files.
 func (c *Converger) slot(fl *flight) (release func(), err error) {
-	if fl.sealed == nil || fl.sealed.Size() <= largeBody {
+	var kind *uploads
+	switch {
+	case fl.sealed == nil || fl.sealed.Size() <= smallBody:
 		return func() {}, nil
+	case fl.sealed.Size() <= largeBody:
+		kind = &c.bulky
+	default:
+		kind = &c.large
 	}
 	select {
-	case c.large <- struct{}{}:
-		return func() { <-c.large }, nil
-	case <-c.stop:
-		return nil, errStopped
+	case kind.slots <- struct{}{}:
+		return func() {
+			<-kind.slots
+			c.queue.changed(kind.key)
+		}, nil
+	default:
+		return nil, errBusy
 	}
 }
 
@@ -188,40 +204,74 @@ func (c *Converger) begin(tx *index.Tx, fl *flight, again bool) error {
 	return nil
 }
 
-// fly sends the request and records its outcome.
-func (c *Converger) fly(fl *flight) error {
-	key := fl.pend.Key
+// fly sends the request and records its outcome. settled says that the key it was sent on behalf of needs nothing any more.
+func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, fl.limit)
 	defer cancel()
 	info, sendErr := c.request(ctx, fl)
-	now := c.now()
 	final := sendErr != nil && meansNothingTwice(&fl.pend, sendErr)
-	err := c.o.DB.Update(func(tx *index.Tx) error {
-		p, ok, err := tx.Pend(key)
+	now := c.now()
+	c.queue.mark(key)
+	err = c.o.DB.Update(func(tx *index.Tx) error {
+		p, ok, err := tx.Pend(fl.pend.Key)
 		if err != nil || !ok {
 			return err
 		}
 		if sendErr != nil {
 			return failed(tx, p, now+int64(c.o.Late), final)
 		}
-		return answered(tx, p, info, now)
+		if err := answered(tx, p, info, now); err != nil {
+			return err
+		}
+		if settled, err = tx.Settled(key); err != nil || !settled {
+			return err
+		}
+		return tx.Dequeue(key)
 	})
-	c.mu.Lock()
-	delete(c.flying, key)
-	if sendErr == nil {
-		delete(c.retries, key)
-		delete(c.since, key)
-	}
-	c.mu.Unlock()
-	c.queue.soon(key, 0)
-	c.ended(key, sendErr == nil && err == nil)
+	c.land(fl.pend.Key, true)
 	if sendErr == nil {
 		c.counts.done(fl)
-		return err
+		c.mu.Lock()
+		delete(c.retries, fl.pend.Key)
+		c.mu.Unlock()
+	} else {
+		c.failedLocally(fl.pend.Key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
 	}
-	c.failedLocally(key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
-	if final && fl.pend.Op == index.Copy {
-		return errors.Join(err, c.checkSource(fl.pend.Src))
+	if fl.pend.Key != key {
+		c.queue.soon(fl.pend.Key, 0)
+	}
+	c.ended(fl.pend.Key, sendErr == nil && err == nil)
+	if err == nil && final {
+		err = c.checkRefused(ctx, fl)
+	}
+	return settled && err == nil, err
+}
+
+// checkRefused looks at once what is behind an answer that means nothing when the request is repeated.
+func (c *Converger) checkRefused(ctx context.Context, fl *flight) error {
+	if fl.pend.Op == index.Copy {
+		return c.checkSource(fl.pend.Src)
+	}
+	return c.checkCreated(ctx, fl.pend)
+}
+
+// checkCreated looks whether a creation that found its name taken was taken by an earlier attempt of itself. Then its effect counts
+// at once, while the key stays closed until no attempt can be executed any more. Otherwise the look after that time decides.
+func (c *Converger) checkCreated(ctx context.Context, sent index.Pend) error {
+	found, err := c.head(ctx, sent.Key)
+	if err != nil || found == nil || found.Upload != object.ID(sent.Upload) {
+		return nil //nolint:nilerr // the look after the deadline comes in any case
+	}
+	err = c.o.DB.Update(func(tx *index.Tx) error {
+		p, ok, err := tx.Pend(sent.Key)
+		if err != nil || !ok || p.Upload != sent.Upload || p.Answered {
+			return err
+		}
+		p.Fence = max(p.Fence, p.Until)
+		return answered(tx, p, *found, c.now())
+	})
+	if err == nil {
+		c.ended(sent.Key, true)
 	}
 	return err
 }

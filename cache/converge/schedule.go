@@ -2,7 +2,6 @@ package converge
 
 import (
 	"container/heap"
-	"strings"
 	"sync"
 	"time"
 )
@@ -10,31 +9,43 @@ import (
 // schedule hands keys to workers: each key to one worker at a time, when it is due. The durable queue in the index is the truth;
 // this is its shadow in memory.
 type schedule struct {
-	mu      sync.Mutex // guards the fields below
-	keys    map[string]*slot
-	due     dueHeap
-	waiters map[string]map[string]struct{} // key → keys that wait for a change of it
-	order   map[string]struct{}            // keys that wait for content of others to be in the bucket
-	wake    chan struct{}                  // has a token when the earliest due time may have changed
-	closed  bool
+	mu     sync.Mutex // guards the fields below
+	keys   map[string]*slot
+	due    dueHeap
+	wake   chan struct{} // has a token when the earliest due time may have changed
+	closed bool
+
+	waiters map[string]map[*slot]struct{} // key → who waits for a change of it
+	order   orderHeap                     // who waits for content of others to be in the bucket
+	scouts  map[*slot]struct{}            // of those, the ones that look whenever the oldest content changes
+	front   uint64                        // sequence number of the oldest content that was not in the bucket at the last release
 
 	// A key may change between a plan that waits for it and the call of put. Changes are numbered for that.
 	epoch   uint64
 	recent  map[string]uint64 // number of the last change of a key
 	floor   uint64            // changes up to this number are no longer in recent
-	arrival uint64            // number of the last arrival
+	arrival uint64            // number of the last arrival of content
 }
 
-// maxRecent bounds the memory of changes.
-const maxRecent = 10_000
+const (
+	// maxRecent bounds the memory of changes.
+	maxRecent = 10_000
+	// maxScouts is how many of those that wait for the order watch what they wait for.
+	maxScouts = 4
+)
 
 // slot is one key. It is in the heap unless a worker has it.
 type slot struct {
 	key   string
+	since int64 // when it was first seen to want something; see Facts.Since
 	at    int64 // due time; 0: now
 	place int   // in the heap; -1: a worker has it
 	again bool  // became due while a worker had it
 	next  int64 // the due time for that
+	quiet bool  // waits for nothing but quiet
+	wait  []string
+	seq   uint64 // waits until all older content is in the bucket
+	rank  int    // in the order heap, from 1; 0: not there
 }
 
 type dueHeap []*slot
@@ -64,25 +75,18 @@ func (h *dueHeap) Pop() any {
 }
 
 func newSchedule() *schedule {
-	return &schedule{keys: map[string]*slot{}, waiters: map[string]map[string]struct{}{}, order: map[string]struct{}{}, recent: map[string]uint64{},
-		wake: make(chan struct{}, 1)}
-}
-
-// at makes a key due at a time, whatever was planned for it before.
-func (s *schedule) at(key string, at int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setLocked(key, at, true)
+	return &schedule{keys: map[string]*slot{}, waiters: map[string]map[*slot]struct{}{}, scouts: map[*slot]struct{}{},
+		recent: map[string]uint64{}, wake: make(chan struct{}, 1)}
 }
 
 // soon makes a key due not later than at; a key that is scheduled already keeps its time if that is earlier.
 func (s *schedule) soon(key string, at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setLocked(key, at, false)
+	s.soonLocked(key, at)
 }
 
-func (s *schedule) setLocked(key string, at int64, exactly bool) {
+func (s *schedule) soonLocked(key string, at int64) *slot {
 	k, known := s.keys[key]
 	switch {
 	case !known:
@@ -94,15 +98,34 @@ func (s *schedule) setLocked(key string, at int64, exactly bool) {
 			k.next = at
 		}
 		k.again = true
-		return
-	case at < k.at || exactly && at != k.at:
+		return k
+	case at < k.at:
 		k.at = at
 		heap.Fix(&s.due, k.place)
 	default:
-		return
+		return k
 	}
 	if s.due[0] == k {
 		s.signal()
+	}
+	return k
+}
+
+// dirty makes keys due at a time, urgent ones at once, and whatever waits for them now. urgent is called with the schedule
+// locked.
+func (s *schedule) dirty(keys []string, now, at int64, urgent func(key string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		due := at
+		if urgent(key) {
+			due = 0
+		}
+		k := s.soonLocked(key, due)
+		if k.since == 0 {
+			k.since, k.quiet = now, k.place >= 0
+		}
+		s.changedLocked(key)
 	}
 }
 
@@ -123,7 +146,7 @@ func (s *schedule) take(now func() int64) (string, bool) {
 			s.signal() // the other workers end as well
 			return "", false
 		}
-		if key != "" {
+		if pause == 0 {
 			return key, true
 		}
 		timer.Reset(pause)
@@ -148,20 +171,51 @@ func (s *schedule) tryTake(now int64) (key string, pause time.Duration, ok bool)
 		return "", time.Duration(first.at - now), true
 	}
 	k, _ := heap.Pop(&s.due).(*slot)
-	k.again = false
+	s.stopWaitingLocked(k)
+	k.again, k.quiet = false, false
+	if k.since == 0 {
+		k.since = now
+	}
 	if len(s.due) > 0 && s.due[0].at <= now {
 		s.signal()
 	}
 	return k.key, 0, true
 }
 
+// mark is called by the worker that has a key, before it looks at the index: what made the key due until now will be seen by that
+// look. It returns the number of the last change, for put.
+func (s *schedule) mark(key string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[key]; k != nil {
+		k.again = false
+	}
+	return s.epoch
+}
+
+// since is when a key was first seen to want something, 0 if it is not known.
+func (s *schedule) since(key string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[key]; k != nil {
+		return k.since
+	}
+	return 0
+}
+
 // done takes a key back from a worker. It is forgotten unless it became due in the meantime.
 func (s *schedule) done(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.keys[key]; k != nil && !s.pushAgainLocked(k, k.next) {
+	k := s.keys[key]
+	if k == nil {
+		return
+	}
+	k.since = 0
+	if !s.pushAgainLocked(k, k.next) {
 		delete(s.keys, key)
 	}
+	s.keepScoutsLocked()
 }
 
 // pushAgainLocked returns a key to the heap that became due while a worker had it.
@@ -175,49 +229,48 @@ func (s *schedule) pushAgainLocked(k *slot, at int64) bool {
 	return true
 }
 
-// mark is the number of the last change, for put.
-func (s *schedule) mark() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch
+// waiting is what a key waits for: the first of these things.
+type waiting struct {
+	at      int64
+	keys    []string // a change of one of them
+	order   bool     // that all content older than seq is in the bucket
+	seq     uint64
+	quiet   bool   // at is when it will have been quiet for long enough
+	restart bool   // it is not even waiting for quiet yet: Facts.Since begins anew
+	planned uint64 // what mark returned before the plan was made
 }
 
-// put takes a key back from a worker that has to wait: until at, or until one of keys changes, or, with order, until content of
-// others has reached the bucket. planned is the number of the last change before the plan was made.
-func (s *schedule) put(key string, at int64, keys []string, order bool, planned uint64) {
+// put takes a key back from a worker that has to wait.
+func (s *schedule) put(key string, w *waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.keepScoutsLocked()
 	k := s.keys[key]
-	if k == nil || s.pushAgainLocked(k, at) {
+	if k == nil {
 		return
 	}
-	if s.missedLocked(keys, order, planned) {
-		at = 0
+	if w.restart {
+		k.since = 0
 	}
-	for _, other := range keys {
-		if other == key {
-			continue
-		}
-		if s.waiters[other] == nil {
-			s.waiters[other] = map[string]struct{}{}
-		}
-		s.waiters[other][key] = struct{}{}
+	if s.pushAgainLocked(k, w.at) {
+		return
 	}
-	if order {
-		s.order[key] = struct{}{}
+	k.at, k.quiet = w.at, w.quiet
+	if s.missedLocked(w) {
+		k.at = 0
 	}
-	k.at = at
+	s.waitLocked(k, w)
 	heap.Push(&s.due, k)
 	s.signal()
 }
 
 // missedLocked reports whether something that a key is to wait for happened since its plan was made.
-func (s *schedule) missedLocked(keys []string, order bool, planned uint64) bool {
-	if order && s.arrival > planned || len(keys) > 0 && planned < s.floor {
+func (s *schedule) missedLocked(w *waiting) bool {
+	if w.order && s.arrival > w.planned || len(w.keys) > 0 && w.planned < s.floor {
 		return true
 	}
-	for _, key := range keys {
-		if s.recent[key] > planned {
+	for _, key := range w.keys {
+		if s.recent[key] > w.planned {
 			return true
 		}
 	}
@@ -228,43 +281,28 @@ func (s *schedule) missedLocked(keys []string, order bool, planned uint64) bool 
 func (s *schedule) changed(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changedLocked(key)
+}
+
+func (s *schedule) changedLocked(key string) {
 	s.epoch++
 	if len(s.recent) >= maxRecent {
 		clear(s.recent)
 		s.floor = s.epoch - 1
 	}
 	s.recent[key] = s.epoch
-	waiting := s.waiters[key]
-	if waiting == nil {
-		return
-	}
-	delete(s.waiters, key)
-	for other := range waiting {
-		s.setLocked(other, 0, false)
+	for k := range s.waiters[key] {
+		s.soonLocked(k.key, 0)
 	}
 }
 
-// arrived makes the keys due that wait for content of others. Where many wait they are looked at after a moment, so that a
-// thousand uploads do not mean a thousand looks at each.
-func (s *schedule) arrived(now int64) {
+// hurry makes all keys due that wait for nothing but quiet.
+func (s *schedule) hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.epoch++
-	s.arrival = s.epoch
-	at := now + int64(len(s.order))*int64(100*time.Microsecond)
-	for key := range s.order {
-		s.setLocked(key, at, false)
-	}
-	clear(s.order)
-}
-
-// hurry makes all keys due that begin with prefix.
-func (s *schedule) hurry(prefix string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key := range s.keys {
-		if strings.HasPrefix(key, prefix) {
-			s.setLocked(key, 0, false)
+	for _, k := range s.keys {
+		if k.quiet || k.place < 0 {
+			s.soonLocked(k.key, 0)
 		}
 	}
 }
@@ -275,11 +313,4 @@ func (s *schedule) close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.signal()
-}
-
-// len is the number of keys.
-func (s *schedule) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.keys)
 }

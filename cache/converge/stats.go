@@ -13,6 +13,7 @@ type counters struct {
 	puts, copies, deletes, tags atomic.Int64
 	bytes                       atomic.Int64 // of bodies sent, repetitions included
 	retries, errors, conflicts  atomic.Int64
+	plans                       atomic.Int64
 }
 
 func (n *counters) done(fl *flight) {
@@ -55,11 +56,12 @@ func (c *Converger) Stats() (Stats, error) {
 		Puts: c.counts.puts.Load(), Copies: c.counts.copies.Load(), Deletes: c.counts.deletes.Load(), Tags: c.counts.tags.Load(),
 		SentBytes: c.counts.bytes.Load(), Retries: c.counts.retries.Load(), Errors: c.counts.errors.Load(), Conflicts: c.counts.conflicts.Load(),
 	}
-	goals, err := c.goals("")
-	for _, g := range goals {
-		s.PendingFiles++
-		s.PendingBytes += g.bytes
-	}
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		return eachGoal(tx, "", func(_ string, g goal) {
+			s.PendingFiles++
+			s.PendingBytes += g.bytes
+		})
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Flying = len(c.flying)

@@ -19,13 +19,24 @@ type Progress struct {
 // waiter is a running Sync. Keys at or below its prefix do not wait for quiet, nor do the keys that those wait for.
 type waiter struct {
 	prefix string
-	extra  map[string]struct{} // guarded by Converger.mu
+	mark   index.Ino     // inodes with larger numbers were made after Sync began
+	wake   chan struct{} // has a token when hits are new, or a walk went on
+
+	// Guarded by Converger.mu.
+	extra   map[string]struct{} // keys that urgent ones wait for
+	goals   map[string]goal     // what is not reached yet; changed by the goroutine of Sync only
+	bytes   int64               // of content among them
+	hits    []string            // goals at whose keys something happened
+	hurried bool                // what the order rule puts before the goals is in extra
 }
 
 // urgent reports whether a key is not to wait for quiet.
 func (c *Converger) urgent(key string) bool {
-	if c.pressed.Load() > c.now() {
+	if until := c.pressed.Load(); until > 0 && until > c.now() {
 		return true
+	}
+	if c.syncing.Load() == 0 {
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,65 +50,137 @@ func (c *Converger) urgent(key string) bool {
 
 // below reports whether a key is prefix itself, as a file or as a directory, or below it.
 func below(key, prefix string) bool {
-	dir := strings.TrimSuffix(prefix, "/") + "/"
-	return prefix == "" || key == prefix || strings.HasPrefix(key, dir)
+	if prefix == "" || key == prefix {
+		return true
+	}
+	prefix = strings.TrimSuffix(prefix, "/")
+	return len(key) > len(prefix) && key[len(prefix)] == '/' && key[:len(prefix)] == prefix
 }
 
-// makeUrgent lets a key not wait for quiet, because an urgent one waits for it.
+// isGoal reports whether somebody in Sync waits for just this key.
+func (c *Converger) isGoal(key string) bool {
+	if c.syncing.Load() == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.syncs {
+		if _, ok := w.goals[key]; ok {
+			return true
+		}
+		if _, ok := w.extra[key]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// makeUrgent lets a key not wait for quiet, because an urgent one waits for it. It is looked at once for that: two keys that wait
+// for each other must not wake each other for ever.
 func (c *Converger) makeUrgent(key string) {
+	added := false
 	c.mu.Lock()
 	for w := range c.syncs {
-		w.extra[key] = struct{}{}
+		if _, known := w.extra[key]; !known {
+			w.extra[key] = struct{}{}
+			added = true
+		}
 	}
 	c.mu.Unlock()
-	c.queue.soon(key, 0)
+	if added {
+		c.queue.soon(key, 0)
+	}
 }
 
-// goal is what the bucket is to hold at a key before Sync returns. A later change of the file is not waited for.
-type goal struct {
-	ino          index.Ino // 0: nothing
-	gen, attrVer uint64
-	xattrVer     uint64
-	bytes        int64
+// hurryOlder makes all content urgent that is not in the bucket, once in each Sync: an urgent request waits for the order.
+func (c *Converger) hurryOlder() {
+	first := false
+	c.mu.Lock()
+	for w := range c.syncs {
+		first = first || !w.hurried
+		w.hurried = true
+	}
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	var keys []string
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		return tx.Unsent(func(_ uint64, ino index.Ino) bool {
+			if key, ok := tx.Path(ino); ok {
+				keys = append(keys, key)
+			}
+			return true
+		})
+	})
+	if err != nil {
+		c.log.Warn("content that a sync waits for is not hurried", "error", err)
+	}
+	for _, key := range keys {
+		c.makeUrgent(key)
+	}
+}
+
+// advanced tells those who wait in Sync that something happened at a key.
+func (c *Converger) advanced(key string) {
+	if c.syncing.Load() == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.syncs {
+		if _, ok := w.goals[key]; ok {
+			w.hits = append(w.hits, key)
+			w.signal()
+		}
+	}
+}
+
+// walked tells those who wait in Sync that a walk has ended.
+func (c *Converger) walked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.syncs {
+		w.signal()
+	}
+}
+
+func (w *waiter) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Sync returns when the bucket has what was committed at or below a key ("" is everything, "dir/" or "dir" a directory) when it
-// was called, names and deletes included, and what the order rule puts before them. It retries for as long as ctx lives.
-// progress, when set, is called now and then.
+// was called, names and deletes included, and what the order rule puts before them. A newer state of the same name will do. Files
+// that are being written are sealed as they are. It retries for as long as ctx lives. progress, when set, is called now and then.
 func (c *Converger) Sync(ctx context.Context, prefix string, progress func(Progress)) error {
-	w := &waiter{prefix: prefix, extra: map[string]struct{}{}}
-	c.mu.Lock()
-	c.syncs[w] = struct{}{}
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		delete(c.syncs, w)
-		c.mu.Unlock()
-	}()
-	if err := c.awaitWalks(ctx); err != nil {
+	w := &waiter{prefix: prefix, extra: map[string]struct{}{}, wake: make(chan struct{}, 1)}
+	c.join(w)
+	defer c.part(w)
+	if err := c.awaitWalks(ctx, w); err != nil {
 		return err
 	}
-	goals, err := c.goals(prefix)
+	total, err := c.setGoals(w)
 	if err != nil {
 		return err
 	}
-	total := Progress{Files: int64(len(goals))}
-	for key, g := range goals {
-		total.Bytes += g.bytes
-		c.queue.soon(key, 0)
-	}
-	for {
-		moved := c.movement()
-		if err := c.reached(goals); err != nil {
+	checked := time.Now()
+	for hits := []string(nil); ; hits = c.takeHits(w) {
+		if pause := recheck(len(w.goals)); time.Since(checked) >= pause {
+			checked, hits = time.Now(), w.all()
+		}
+		if err := c.check(w, hits); err != nil {
 			return err
 		}
 		if progress != nil {
-			progress(c.left(total, goals))
+			progress(c.left(total, w))
 		}
-		if len(goals) == 0 {
+		if len(w.goals) == 0 {
 			return nil
 		}
-		if err := c.pause(ctx, moved); err != nil {
+		if err := c.pause(ctx, w, recheck(len(w.goals))); err != nil {
 			return err
 		}
 	}
@@ -108,20 +191,33 @@ func (c *Converger) Drain(ctx context.Context, progress func(Progress)) error {
 	return c.Sync(ctx, "", progress)
 }
 
-// movement is closed when something has reached the bucket.
-func (c *Converger) movement() <-chan struct{} {
+func (c *Converger) join(w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.moved
+	c.syncs[w] = struct{}{}
+	c.syncing.Add(1)
 }
 
-// pause waits for movement, and a little longer, so that many small uploads do not mean as many looks.
-func (c *Converger) pause(ctx context.Context, moved <-chan struct{}) error {
-	const gather, longest = 5 * time.Millisecond, time.Second
+func (c *Converger) part(w *waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.syncs, w)
+	c.syncing.Add(-1)
+}
+
+// recheck is how often all goals are looked at, besides each when something happens at its key: a name may be given up in a way
+// that needs no request.
+func recheck(goals int) time.Duration {
+	return time.Second + time.Duration(goals)*time.Millisecond
+}
+
+// pause waits until something happens, and a little longer, so that many small uploads do not mean as many looks.
+func (c *Converger) pause(ctx context.Context, w *waiter, longest time.Duration) error {
+	const gather = 5 * time.Millisecond
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	select {
-	case <-moved:
+	case <-w.wake:
 		timer.Reset(gather)
 		select {
 		case <-timer.C:
@@ -138,119 +234,27 @@ func (c *Converger) pause(ctx context.Context, moved <-chan struct{}) error {
 }
 
 // awaitWalks waits until everything below renamed directories is queued.
-func (c *Converger) awaitWalks(ctx context.Context) error {
+func (c *Converger) awaitWalks(ctx context.Context, w *waiter) error {
 	for {
-		moved := c.movement()
-		_, walking, err := c.firstSubtree()
+		walking, err := c.walking()
 		if err != nil || !walking {
 			return err
 		}
 		c.wakeWalker()
-		if err := c.pause(ctx, moved); err != nil {
+		if err := c.pause(ctx, w, walkEvery); err != nil {
 			return err
 		}
 	}
 }
 
-// goals are the queued keys at or below prefix that are not as they should be.
-func (c *Converger) goals(prefix string) (map[string]goal, error) {
-	goals := map[string]goal{}
-	err := c.o.DB.View(func(tx *index.Tx) error {
-		var keys []string
-		err := tx.Queue(strings.TrimSuffix(prefix, "/"), "", func(key string) bool {
-			if below(key, prefix) {
-				keys = append(keys, key)
-			}
-			return true
-		})
-		for _, key := range keys {
-			if err != nil {
-				return err
-			}
-			var g goal
-			var done bool
-			if g, done, err = goalOf(tx, key); err == nil && !done {
-				goals[key] = g
-			}
-		}
-		return err
-	})
-	return goals, err
-}
-
-// goalOf is what a key wants now, and whether the bucket is known to hold it.
-func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
-	h, recorded, err := tx.Object(key)
-	if err != nil {
-		return g, false, err
-	}
-	ino, wanted, err := tx.Resolve(key)
-	if err != nil {
-		return g, false, err
-	}
-	var i index.Inode
-	if wanted {
-		if i, wanted, err = tx.Inode(ino); err != nil {
-			return g, false, err
-		}
-	}
-	if wanted && i.IsDir() && !i.Marker && (!recorded || h.Ino != ino) {
-		wanted = false
-	}
-	if !wanted {
-		return g, !recorded, nil
-	}
-	g = goal{ino: ino, gen: i.Gen, attrVer: i.AttrVer, xattrVer: i.XattrVer}
-	if !i.IsDir() && (!recorded || h.Ino != ino || h.Gen != i.Gen) {
-		g.bytes = i.Size
-	}
-	return g, g.met(&h, recorded) && (i.Sealed || i.IsDir()), nil
-}
-
-// met reports whether a row fulfils a goal. Versions only grow, so a newer one will do.
-func (g *goal) met(h *index.Object, recorded bool) bool {
-	if g.ino == 0 {
-		return !recorded
-	}
-	return recorded && h.Ino == g.ino && h.Gen >= g.gen && h.AttrVer >= g.attrVer && h.XattrVer >= g.xattrVer
-}
-
-// reached removes the goals that are met, and those whose key is no longer wanted as it was.
-func (c *Converger) reached(goals map[string]goal) error {
-	return c.o.DB.View(func(tx *index.Tx) error {
-		for key, g := range goals {
-			h, recorded, err := tx.Object(key)
-			if err != nil {
-				return err
-			}
-			if g.met(&h, recorded) {
-				delete(goals, key)
-				continue
-			}
-			now, done, err := goalOf(tx, key)
-			if err != nil {
-				return err
-			}
-			switch {
-			case done:
-				delete(goals, key)
-			case now.ino != g.ino:
-				goals[key] = now // renamed or replaced meanwhile: the new state is what is left to reach
-			}
-		}
-		return nil
-	})
-}
-
 // left describes what is still to be reached.
-func (c *Converger) left(total Progress, goals map[string]goal) Progress {
+func (c *Converger) left(total Progress, w *waiter) Progress {
 	p := total
-	p.FilesLeft = int64(len(goals))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, g := range goals {
-		p.BytesLeft += g.bytes
-		if r, failing := c.retries[key]; failing {
+	p.FilesLeft, p.BytesLeft = int64(len(w.goals)), w.bytes
+	for key, r := range c.retries {
+		if _, ok := w.goals[key]; ok {
 			p.Failing++
 			p.LastError = r.err
 		}

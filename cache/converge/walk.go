@@ -11,7 +11,7 @@ import (
 // After a directory was renamed everything below it wants other keys. The walker queues them, some hundred in a transaction, and
 // keeps its place in the index.
 const (
-	walkStep  = 500
+	walkStep  = 200
 	walkEvery = time.Second
 )
 
@@ -36,6 +36,7 @@ func (c *Converger) walkAll() {
 				break
 			}
 		}
+		c.walked()
 		select {
 		case <-c.stop:
 			return
@@ -61,23 +62,34 @@ type subtree struct {
 }
 
 // firstSubtree finds a renamed directory whose walk is not finished.
-func (c *Converger) firstSubtree() (s subtree, ok bool, err error) {
-	err = c.o.DB.View(func(tx *index.Tx) error {
-		return tx.Subtrees(func(ino index.Ino, position []byte) bool {
-			s, ok = subtree{ino, string(position)}, true
-			return false
-		})
+func firstSubtree(tx *index.Tx) (s subtree, ok bool, err error) {
+	err = tx.Subtrees(func(ino index.Ino, position []byte) bool {
+		s, ok = subtree{ino, string(position)}, true
+		return false
 	})
 	return s, ok, err
 }
 
-// walkSome takes one step of one walk.
+// walking reports whether a walk is not finished.
+func (c *Converger) walking() (ok bool, err error) {
+	err = c.o.DB.View(func(tx *index.Tx) error {
+		_, ok, err = firstSubtree(tx)
+		return err
+	})
+	return ok, err
+}
+
+// walkSome takes one step of one walk. The position is read in the same transaction: another rename of the directory begins its
+// walk anew, and must not be overwritten.
 func (c *Converger) walkSome() (more bool, err error) {
-	s, ok, err := c.firstSubtree()
-	if err != nil || !ok {
+	if more, err = c.walking(); err != nil || !more {
 		return false, err
 	}
 	err = c.o.DB.Update(func(tx *index.Tx) error {
+		s, ok, err := firstSubtree(tx)
+		if err != nil || !ok {
+			return err
+		}
 		w := &treeWalk{tx: tx}
 		if err := w.resume(s); err != nil {
 			return err
@@ -93,9 +105,6 @@ func (c *Converger) walkSome() (more bool, err error) {
 		}
 		return tx.PutSubtree(s.ino, []byte(w.position()))
 	})
-	if err == nil {
-		c.advanced()
-	}
 	return true, err
 }
 

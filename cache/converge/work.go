@@ -3,6 +3,7 @@ package converge
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -25,53 +26,126 @@ const maxSteps = 16
 
 // handle does what the plan of a key says until it has to wait.
 func (c *Converger) handle(key string) {
+	sealed := false
 	for range maxSteps {
-		planned := c.queue.mark()
-		a, err := c.plan(key)
-		if err == nil && a.acts() {
-			err = c.act(key, &a)
-			if err == nil {
-				continue
+		planned := c.queue.mark(key)
+		a, seq, err := c.plan(key)
+		if err == nil && !sealed && c.unsealed(key, &a) {
+			sealed = true
+			err = c.sealNow(key)
+			a.Kind = Seal
+		} else if err == nil && a.acts() {
+			var settled bool
+			if settled, err = c.act(key, &a); settled && err == nil {
+				c.settled(key)
+				return
 			}
 		}
 		switch {
 		case errors.Is(err, errStopped), errors.Is(err, index.ErrClosed):
 			c.queue.done(key)
+			return
+		case errors.Is(err, errBusy):
+			c.queue.put(key, &waiting{at: c.now() + int64(netSafety), keys: []string{c.bulky.key, c.large.key}, planned: planned})
+			return
 		case err != nil:
-			c.queue.put(key, c.failedLocally(key, err), nil, false, 0)
+			c.queue.put(key, &waiting{at: c.failedLocally(key, err)})
+			return
 		case a.Kind == Nothing:
 			c.settle(key)
-		default:
-			c.park(key, &a, planned)
+			return
+		case a.Kind == Wait:
+			c.park(key, c.waitingFor(key, &a, seq, planned))
+			return
 		}
-		return
 	}
-	c.queue.put(key, 0, nil, false, 0)
+	c.queue.put(key, &waiting{})
 }
 
-func (c *Converger) plan(key string) (a Action, err error) {
+// plan plans one key. With a wait for the order comes the number of the state that is held back.
+func (c *Converger) plan(key string) (a Action, seq uint64, err error) {
 	f := c.facts()
+	c.counts.plans.Add(1)
 	err = c.o.DB.View(func(tx *index.Tx) error {
-		a, err = Plan(tx, key, f)
+		if a, err = Plan(tx, key, f); err == nil && a.Order {
+			p := &planner{v: tx, f: f}
+			seq, err = p.heldBack(key), p.err
+		}
 		return err
 	})
-	return a, err
+	return a, seq, err
 }
 
-// park puts a key aside until its plan can go on.
-func (c *Converger) park(key string, a *Action, planned uint64) {
-	at := a.At
-	if safety := c.now() + int64(netSafety); at == 0 || at > safety && !a.Settle {
-		at = safety
+// heldBack is the number of the state that a key is to have, as the order rule sees it. It decides only when the key is looked at
+// again.
+func (p *planner) heldBack(key string) uint64 {
+	if w, wanted := p.wanter(key); wanted && !w.IsDir() {
+		return p.since(&w)
 	}
+	h, _ := p.object(key)
+	s := h.GoneSeq
+	if v, exists := p.inode(h.Ino); exists && !v.Unlinked {
+		s = max(s, p.since(&v))
+	}
+	if s == 0 {
+		return math.MaxUint64
+	}
+	return s
+}
+
+// waitingFor says how a key waits.
+func (c *Converger) waitingFor(key string, a *Action, seq, planned uint64) *waiting {
+	w := &waiting{at: a.At, keys: a.Keys, order: a.Order, seq: seq, quiet: a.Settle, planned: planned}
+	if safety := c.now() + int64(netSafety); w.at == 0 || w.at > safety && !a.Settle {
+		w.at = safety
+	}
+	w.restart = isUnsealed(key, a)
+	return w
+}
+
+// isUnsealed reports whether a key waits for nothing but its content being complete.
+func isUnsealed(key string, a *Action) bool {
+	return a.Kind == Wait && a.At == 0 && !a.Order && len(a.Keys) == 1 && a.Keys[0] == key
+}
+
+// unsealed is isUnsealed for a key that somebody waits for in Sync.
+func (c *Converger) unsealed(key string, a *Action) bool {
+	return isUnsealed(key, a) && c.isGoal(key)
+}
+
+// sealNow seals content that Sync waits for although it is still being written.
+func (c *Converger) sealNow(key string) error {
+	var i index.Inode
+	found := false
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		ino, ok, err := tx.Resolve(key)
+		if err == nil && ok {
+			i, found, err = tx.Inode(ino)
+		}
+		return err
+	})
+	if err != nil || !found || i.Sealed || i.IsDir() {
+		return err
+	}
+	return c.o.Bodies.Seal(c.ctx, i.Ino)
+}
+
+// park puts a key aside until its plan can go on. What an urgent key waits for is urgent, too.
+func (c *Converger) park(key string, w *waiting) {
 	if c.urgent(key) {
-		for _, other := range a.Keys {
+		if w.restart {
+			w.at = min(w.at, c.now()+int64(sealAgain))
+		}
+		for _, other := range w.keys {
 			if other != key {
 				c.makeUrgent(other)
 			}
 		}
+		if w.order {
+			c.hurryOlder()
+		}
 	}
-	c.queue.put(key, at, a.Keys, a.Order, planned)
+	c.queue.put(key, w)
 }
 
 // settle takes a key that needs nothing out of the durable queue.
@@ -86,54 +160,63 @@ func (c *Converger) settle(key string) {
 	})
 	switch {
 	case err != nil && !errors.Is(err, index.ErrClosed):
-		c.queue.put(key, c.failedLocally(key, err), nil, false, 0)
+		c.queue.put(key, &waiting{at: c.failedLocally(key, err)})
 	case err == nil && a.Kind != Nothing:
-		c.queue.put(key, 0, nil, false, 0)
+		c.queue.put(key, &waiting{})
 	default:
-		c.forget(key)
-		c.queue.done(key)
-		c.advanced()
+		c.settled(key)
 	}
 }
 
-// forget drops what is only known in memory about a key.
-func (c *Converger) forget(key string) {
+// settled ends the work on a key that is out of the durable queue.
+func (c *Converger) settled(key string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.retries, key)
-	delete(c.since, key)
+	c.mu.Unlock()
+	c.queue.done(key)
+	c.contentMoved() // a file that was removed before it was sent is not waited for any more
+	c.advanced(key)
 }
 
-// advanced tells those who wait in Sync that something has reached the bucket.
-func (c *Converger) advanced() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.moved)
-	c.moved = make(chan struct{})
+// contentMoved lets those go on that wait for content which has reached the bucket, or is gone.
+func (c *Converger) contentMoved() {
+	if !c.queue.arrived() {
+		return
+	}
+	c.front.Lock()
+	defer c.front.Unlock()
+	front, key := uint64(math.MaxUint64), ""
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		p := &planner{v: tx, f: &c.fixed}
+		if seq, first, ok := p.firstUnsent(0); ok {
+			front = seq
+			key, _ = tx.Path(first.Ino)
+		}
+		return p.err
+	})
+	if err == nil {
+		c.queue.release(front, key)
+	}
 }
 
-// act carries out one action.
-func (c *Converger) act(key string, a *Action) error {
-	select {
-	case <-c.stop:
-		return errStopped
-	default:
+// act carries out one action. settled says that the key is out of the durable queue then.
+func (c *Converger) act(key string, a *Action) (settled bool, err error) {
+	if c.isStopped() {
+		return false, errStopped
 	}
 	switch a.Kind {
 	case Forget:
-		return c.forgetIntent(a.Pend.Key)
+		return false, c.forgetIntent(a.Pend.Key)
 	case Look:
-		return c.look(a.Pend)
-	case Send:
+		return false, c.look(a.Pend)
+	case Send, Resend:
 		return c.send(key, a)
-	case Resend:
-		return c.resend(a.Pend)
 	case Fetch:
-		return c.o.Bodies.Fetch(c.ctx, a.Ino)
+		return false, c.o.Bodies.Fetch(c.ctx, a.Ino)
 	case Seal:
-		return c.o.Bodies.Seal(c.ctx, a.Ino)
+		return false, c.o.Bodies.Seal(c.ctx, a.Ino)
 	default:
-		return nil
+		return false, nil
 	}
 }
 
@@ -213,9 +296,9 @@ func (c *Converger) importKey(ctx context.Context, key string, found *object.Inf
 func (c *Converger) ended(key string, executed bool) {
 	c.queue.changed(key)
 	if executed {
-		c.queue.arrived(c.now())
+		c.contentMoved()
 		c.o.Bodies.Wake()
-		c.advanced()
+		c.advanced(key)
 	}
 }
 

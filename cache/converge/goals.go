@@ -1,0 +1,164 @@
+package converge
+
+import (
+	"strings"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// goal is what the bucket is to hold at a key before Sync returns. A later change of the file is not waited for.
+type goal struct {
+	ino          index.Ino // 0: nothing
+	gen, attrVer uint64
+	xattrVer     uint64
+	bytes        int64
+}
+
+// met reports whether a row fulfils a goal. Versions only grow, so a newer one will do, and so will an inode that was made after
+// mark: the name was given to it later.
+func (g *goal) met(h *index.Object, recorded bool, mark index.Ino) bool {
+	if g.ino == 0 {
+		return !recorded || h.Ino > mark
+	}
+	return recorded && (h.Ino > mark || h.Ino == g.ino && h.Gen >= g.gen && h.AttrVer >= g.attrVer && h.XattrVer >= g.xattrVer)
+}
+
+// goalOf is what a key wants now, and whether the bucket is known to hold it.
+func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
+	h, recorded, err := tx.Object(key)
+	if err != nil {
+		return g, false, err
+	}
+	ino, wanted, err := tx.Resolve(key)
+	if err != nil {
+		return g, false, err
+	}
+	var i index.Inode
+	if wanted {
+		if i, wanted, err = tx.Inode(ino); err != nil {
+			return g, false, err
+		}
+	}
+	if wanted && i.IsDir() && !i.Marker && (!recorded || h.Ino != ino) {
+		wanted = false
+	}
+	if !wanted {
+		return g, !recorded, nil
+	}
+	g = goal{ino: ino, gen: i.Gen, attrVer: i.AttrVer, xattrVer: i.XattrVer}
+	if !i.IsDir() && (!recorded || h.Ino != ino || h.Gen != i.Gen) {
+		g.bytes = i.Size
+	}
+	return g, recorded && holds(&h, &i), nil
+}
+
+// eachGoal walks the queued keys at or below prefix that are not as they should be.
+func eachGoal(tx *index.Tx, prefix string, fn func(key string, g goal)) error {
+	var failed error
+	err := tx.Queue(strings.TrimSuffix(prefix, "/"), "", func(key string) bool {
+		if !below(key, prefix) {
+			return true
+		}
+		g, done, err := goalOf(tx, key)
+		if err == nil && !done {
+			fn(key, g)
+		}
+		failed = err
+		return err == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// setGoals takes what is to be reached from the index.
+func (c *Converger) setGoals(w *waiter) (total Progress, err error) {
+	goals := map[string]goal{}
+	// The number is used up, so that later inodes have larger ones.
+	if err := c.o.DB.Update(func(tx *index.Tx) error { w.mark = tx.NextIno(); return nil }); err != nil {
+		return total, err
+	}
+	err = c.o.DB.View(func(tx *index.Tx) error {
+		return eachGoal(tx, w.prefix, func(key string, g goal) { goals[key] = g })
+	})
+	if err != nil {
+		return total, err
+	}
+	for _, g := range goals {
+		total.Files++
+		total.Bytes += g.bytes
+	}
+	c.mu.Lock()
+	w.goals, w.bytes = goals, total.Bytes
+	w.hits = w.all() // what happened since the view was taken
+	c.mu.Unlock()
+	w.signal()
+	for key := range goals {
+		c.queue.soon(key, 0)
+	}
+	return total, nil
+}
+
+// all are the keys of all goals.
+func (w *waiter) all() []string {
+	keys := make([]string, 0, len(w.goals))
+	for key := range w.goals {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+func (c *Converger) takeHits(w *waiter) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hits := w.hits
+	w.hits = nil
+	return hits
+}
+
+// check removes goals that are met, and those whose key is no longer wanted as it was.
+func (c *Converger) check(w *waiter, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	changed := map[string]*goal{} // nil: met
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		for _, key := range keys {
+			g, ok := w.goals[key]
+			if !ok {
+				continue
+			}
+			h, recorded, err := tx.Object(key)
+			if err != nil {
+				return err
+			}
+			if g.met(&h, recorded, w.mark) {
+				changed[key] = nil
+				continue
+			}
+			now, done, err := goalOf(tx, key)
+			switch {
+			case err != nil:
+				return err
+			case done:
+				changed[key] = nil
+			case now.ino != g.ino: // renamed or replaced meanwhile: the new state is what is left to reach
+				changed[key] = &now
+			}
+		}
+		return nil
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, g := range changed {
+		w.bytes -= w.goals[key].bytes
+		if g == nil {
+			delete(w.goals, key)
+		} else {
+			w.goals[key] = *g
+			w.bytes += g.bytes
+		}
+	}
+	return err
+}
