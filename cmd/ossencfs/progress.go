@@ -25,7 +25,8 @@ func (c *call) newProgress(total int64, label string, silent bool) progress {
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetElapsedTime(false))}
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetSpinnerChangeInterval(0))} // the library's goroutine for it has a data race
 }
 
 // add moves the bar on by n bytes.
