@@ -43,6 +43,8 @@ func TestParseArgs(t *testing.T) {
 		{"mount options", "-o ro,region=cn-x,cache_size=1GiB,noauto,user,_netdev,nofail,x-systemd.automount,rw", map[string]string{
 			"read-only": "true", "region": "cn-x", "cache-size": "1GiB"}, nil},
 		{"mount options in words", "a b -o rw,nosuid -o allow_other", map[string]string{"allow-other": "true"}, []string{"a", "b"}},
+		{"words that mount.fuse adds", "-o rw,dev,suid,noexec", map[string]string{"noexec": "true"}, nil},
+		{"set-user-id asked for", "-o suid=true,dev=true", map[string]string{"suid": "true", "dev": "true"}, nil},
 		{"comma in a mount option", `-o key-passphrase-command=get\054it`, map[string]string{"key-passphrase-command": "get,it"}, nil},
 		{"helper flags", "-n -v -s -t fuse.ossencfs -o ro a b", map[string]string{"n": "true", "v": "true", "s": "true", "t": "fuse.ossencfs", "read-only": "true"}, []string{"a", "b"}},
 		{"exclusive mount option", "-o prefix=a/b,uid=5,gid=6,umask=077,foreground", map[string]string{"prefix": "a/b", "uid": "5", "gid": "6", "umask": "077", "foreground": "true"}, nil},

@@ -9,6 +9,8 @@ import (
 var ignoredMountOptions = map[string]bool{
 	"rw": true, "defaults": true, "auto": true, "noauto": true, "user": true, "nouser": true, "users": true, "owner": true, "group": true,
 	"_netdev": true, "nofail": true, "async": true, "exec": true, "nosuid": true, "nodev": true,
+	// mount.fuse adds these two by itself, so they are no wish of the user's; he writes suid=true.
+	"suid": true, "dev": true,
 	"atime": true, "noatime": true, "diratime": true, "nodiratime": true, "relatime": true, "norelatime": true,
 	"strictatime": true, "nostrictatime": true, "lazytime": true, "nolazytime": true, "silent": true, "loud": true,
 	"iversion": true, "noiversion": true, "mand": true, "nomand": true, "splice_read": true,
