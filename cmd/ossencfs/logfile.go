@@ -87,11 +87,11 @@ func (l *logFile) takeStdioLocked() error {
 	return nil
 }
 
-// newLogger writes lines at or above a level.
+// newLogger writes lines at or above a level, the same line once a minute at most.
 func newLogger(w io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		l = slog.LevelWarn // the words were checked before
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+	return slog.New(newOnceHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
 }

@@ -87,3 +87,33 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
+
+func TestSameLineIsLoggedOnce(t *testing.T) {
+	var out strings.Builder
+	log := newLogger(&out, "warn")
+	for range 3 {
+		log.Error("read failed", "path", "/a")
+		log.Error("read failed", "path", "/b")
+		log.With("mount", "x").Error("read failed", "path", "/a")
+		log.Info("below the level")
+	}
+	if got := strings.Count(out.String(), "\n"); got != 3 {
+		t.Errorf("%d lines, want 3:\n%s", got, out.String())
+	}
+	recent := newOnceHandler(nil).recent
+	start := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, false}, {time.Second, true}, {repeatAfter, false}, {repeatAfter + time.Second, true}} {
+		if got := recent.again("line", start.Add(tc.after)); got != tc.want {
+			t.Errorf("after %v: again is %v", tc.after, got)
+		}
+	}
+	for i := range 3 * maxRecent {
+		recent.again(strings.Repeat("x", i), start)
+	}
+	if len(recent.seen) > maxRecent {
+		t.Errorf("%d lines are remembered", len(recent.seen))
+	}
+}

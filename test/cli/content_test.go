@@ -73,8 +73,8 @@ func TestObjectThatCannotBeDecrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(log, []byte("damaged")); n == 0 {
-		t.Errorf("the log does not name the object:\n%s%s", log, a.stderr)
+	if n := bytes.Count(log, []byte("\n")); n != 1 || !bytes.Contains(log, []byte("damaged")) {
+		t.Errorf("want one line that names the object, got:\n%s%s", log, a.stderr)
 	}
 	ask(t, w, nil, "get", "oss://"+procenv.Bucket+"/damaged", filepath.Join(w.Base, "out"), "--rsa-key", w.Key).want(t, key, "damaged")
 	if _, err := os.Stat(filepath.Join(w.Base, "out")); err == nil {
