@@ -67,7 +67,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	}
 	cfg.fs.Logger = log
 	if s.server, err = fs.Mount(ctx, s.cache, cfg.dir, cfg.fs); err != nil {
-		return nil, fail(exitMountPoint, err)
+		return nil, fail(exitMountPoint, err, "what fusermount3 or the kernel said is above, or in the log; the mount point must be yours to write to")
 	}
 	if err := cfg.remountNoexec(); err != nil {
 		return nil, err
