@@ -2,19 +2,23 @@ package converge
 
 import "github.com/ossencfs/ossencfs/cache/index"
 
+// markerPatience is how much longer a directory may wait for quiet than a file: as long as files are put into it its times are
+// not final, and without its marker nothing of it is missing but those.
+const markerPatience = 10
+
 // settled is when an inode has been quiet for long enough to be sent: some time after its last change, and not later than
 // LateSettle after the key was first seen to wait.
 func (p *planner) settled(key string, w *index.Inode) int64 {
 	if p.f.Urgent(key) {
 		return 0
 	}
-	quiet := p.f.Settle
+	quiet, longest := p.f.Settle, p.f.LateSettle
 	if w.IsDir() {
-		quiet = p.f.MarkerSettle
+		quiet, longest = p.f.MarkerSettle, markerPatience*p.f.LateSettle
 	}
 	at := max(w.ChangedAt, w.ClosedAt) + int64(quiet)
 	if since := p.f.Since(key); since > 0 {
-		at = min(at, since+int64(p.f.LateSettle))
+		at = min(at, since+int64(longest))
 	}
 	return at
 }
