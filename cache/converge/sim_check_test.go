@@ -131,6 +131,9 @@ func (w *world) checkDirectory(i *index.Inode, path string) {
 		return
 	}
 	for key := range w.store {
+		if key == path && w.idx.objects[path].Ino != i.Ino {
+			continue // left behind by another directory
+		}
 		if strings.HasPrefix(key, path) {
 			w.inBucket[i.Ino] = true
 			return

@@ -218,6 +218,7 @@ func (x *simIndex) leave(ino index.Ino) {
 func (x *simIndex) arrive(ino, parent index.Ino, name string) {
 	i := x.inodes[ino]
 	i.Parent, i.Name, i.Unlinked, i.PathSeq = parent, name, false, x.nextSeq()
+	i.Marker = i.IsDir() // a directory that moves is ours: what was below its old name says nothing about it
 	x.inodes[ino] = i
 	x.noteUnsent(ino, i.PathSeq)
 }
