@@ -95,7 +95,7 @@ func TestOverwrites(t *testing.T) {
 // TestManyWait: thousands of removals wait behind one slow upload, while others arrive. They are not all looked at each time.
 func TestManyWait(t *testing.T) {
 	r := newRig(t, Options{})
-	const old, others = 3000, 300
+	const old, others = 1500, 300
 	name := func(n int) string { return fmt.Sprintf("old%04d", n) }
 	r.uploadedAlready(old, name)
 	release := r.holdFirst("put slow")
@@ -193,7 +193,7 @@ func TestCycle(t *testing.T) {
 
 // TestFaultsEverywhere runs a tree through a bucket where every fifth request goes wrong in some way.
 func TestFaultsEverywhere(t *testing.T) {
-	r := newRig(t, Options{Late: 100 * time.Millisecond})
+	r := newRig(t, Options{Late: 60 * time.Millisecond})
 	random := rand.New(rand.NewPCG(3, 4))
 	r.store.setFault(func(string, int) fault { // the store is locked
 		switch random.IntN(25) {
@@ -204,19 +204,19 @@ func TestFaultsEverywhere(t *testing.T) {
 		case 2:
 			return fault{lose: true}
 		case 3:
-			return fault{late: 50 * time.Millisecond}
+			return fault{late: 30 * time.Millisecond}
 		case 4:
 			return fault{refuse: object.ErrDenied}
 		}
 		return fault{}
 	})
 	r.mkdir("d/")
-	for n := range 60 {
+	for n := range 40 {
 		r.create(fmt.Sprintf("d/a%d", n), "text")
 		r.create(fmt.Sprintf("d/b%d", n), "text")
 	}
 	r.sync("d/")
-	for n := range 60 {
+	for n := range 40 {
 		a, b := fmt.Sprintf("d/a%d", n), fmt.Sprintf("d/b%d", n)
 		switch n % 4 {
 		case 0:

@@ -109,7 +109,7 @@ func TestCopySourceGone(t *testing.T) {
 
 // TestCreatedByItself: a creation is executed late, so its repetition finds the name taken, by itself.
 func TestCreatedByItself(t *testing.T) {
-	r := newRig(t, Options{Late: 5 * time.Second})
+	r := newRig(t, Options{Late: 1500 * time.Millisecond})
 	r.store.setFault(func(request string, n int) fault {
 		if request == "put a" && n == 1 {
 			return fault{late: 20 * time.Millisecond}
@@ -119,12 +119,12 @@ func TestCreatedByItself(t *testing.T) {
 	begin := time.Now()
 	r.create("a", "text")
 	r.sync("")
-	if took := time.Since(begin); took > 4*time.Second {
+	if took := time.Since(begin); took > 1200*time.Millisecond {
 		t.Errorf("took %v: the fence was waited for", took)
 	}
 	r.rewrite("a", "other")
 	r.sync("")
-	if took := time.Since(begin); took < 5*time.Second {
+	if took := time.Since(begin); took < 1500*time.Millisecond {
 		t.Errorf("took %v: overwritten before the first attempt was out of the world", took)
 	}
 	r.calm()
