@@ -122,8 +122,6 @@ func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server
 	if p.told != "" {
 		fmt.Fprintf(c.stderr, "ossencfs: %s\n", p.told)
 	}
-	ctx, end := context.WithCancel(ctx)
-	defer end()
 	var ran error
 	err = mount.serve(ctx, cfg, p, newLogger(c.stderr, cfg.logLevel), func(s *session) error {
 		if len(command) == 0 {

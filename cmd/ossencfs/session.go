@@ -168,7 +168,9 @@ func (s *session) endMount(second context.Context) {
 func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 	var errs []error
 	if s.server != nil {
-		errs = append(errs, s.server.Unmount())
+		if err := s.server.Unmount(); err != nil { // it is busy, and must not stay behind without us
+			errs = append(errs, err, detach(s.cfg.dir))
+		}
 	}
 	if s.cache != nil {
 		errs = append(errs, s.closeCache(ctx, mode))
