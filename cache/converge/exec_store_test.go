@@ -91,8 +91,9 @@ func (s *fakeStore) meet(ctx context.Context, request string, execute func() err
 	return run()
 }
 
-func (s *fakeStore) Head(ctx context.Context, key string) (info object.Info, err error) {
-	err = s.meet(ctx, "head "+key, func() error {
+func (s *fakeStore) Head(ctx context.Context, key string) (object.Info, error) {
+	var info object.Info // of an execution that is waited for only
+	err := s.meet(ctx, "head "+key, func() error {
 		o, ok := s.objects[key]
 		if !ok {
 			return object.ErrNotFound
@@ -100,7 +101,10 @@ func (s *fakeStore) Head(ctx context.Context, key string) (info object.Info, err
 		info = o.info
 		return nil
 	})
-	return info, err
+	if err != nil {
+		return object.Info{}, err
+	}
+	return info, nil
 }
 
 func (s *fakeStore) etagLocked() string {
@@ -108,10 +112,11 @@ func (s *fakeStore) etagLocked() string {
 	return fmt.Sprintf("etag-%d", s.etags)
 }
 
-func (s *fakeStore) Put(ctx context.Context, r object.PutRequest) (info object.Info, err error) {
-	body, err := io.ReadAll(io.NewSectionReader(r.Body, 0, r.Sealed.Size()))
-	if err != nil || object.CRC64(0, body) != r.Sealed.CRC64() {
-		s.t.Errorf("put %s: the body is not what was sealed: %v", r.Key, err)
+func (s *fakeStore) Put(ctx context.Context, r object.PutRequest) (object.Info, error) {
+	var info object.Info // of an execution that is waited for only
+	body, readErr := io.ReadAll(io.NewSectionReader(r.Body, 0, r.Sealed.Size()))
+	if readErr != nil || object.CRC64(0, body) != r.Sealed.CRC64() {
+		s.t.Errorf("put %s: the body is not what was sealed: %v", r.Key, readErr)
 	}
 	if r.Sealed.Size() > s.large {
 		s.mu.Lock()
@@ -124,7 +129,7 @@ func (s *fakeStore) Put(ctx context.Context, r object.PutRequest) (info object.I
 			}
 		}
 	}
-	err = s.meet(ctx, "put "+r.Key, func() error {
+	err := s.meet(ctx, "put "+r.Key, func() error {
 		if _, exists := s.objects[r.Key]; exists && r.IfAbsent {
 			return object.ErrExists
 		}
@@ -132,11 +137,15 @@ func (s *fakeStore) Put(ctx context.Context, r object.PutRequest) (info object.I
 		s.objects[r.Key] = fakeObject{info, string(body)}
 		return nil
 	})
-	return info, err
+	if err != nil {
+		return object.Info{}, err
+	}
+	return info, nil
 }
 
-func (s *fakeStore) Copy(ctx context.Context, r object.CopyRequest) (info object.Info, err error) {
-	err = s.meet(ctx, "copy "+r.Src+" "+r.Dst, func() error {
+func (s *fakeStore) Copy(ctx context.Context, r object.CopyRequest) (object.Info, error) {
+	var info object.Info // of an execution that is waited for only
+	err := s.meet(ctx, "copy "+r.Src+" "+r.Dst, func() error {
 		o, ok := s.objects[r.Src]
 		switch {
 		case !ok:
@@ -152,7 +161,10 @@ func (s *fakeStore) Copy(ctx context.Context, r object.CopyRequest) (info object
 		info = o.info
 		return nil
 	})
-	return info, err
+	if err != nil {
+		return object.Info{}, err
+	}
+	return info, nil
 }
 
 func (s *fakeStore) SetAttr(ctx context.Context, r object.TagRequest) error {
