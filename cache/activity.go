@@ -97,9 +97,16 @@ func (t *trackedBucket) Put(ctx context.Context, r object.PutRequest) (object.In
 	return t.Bucket.Put(ctx, r)
 }
 
-// Copy notes and passes on.
+// Copy notes and passes on. A file that was only listed when it was moved takes along the attributes its object has.
 func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.Info, error) {
 	defer t.activity.begin(r.Dst)()
+	if r.Attr.Mode == 0 {
+		info, err := t.Bucket.Head(ctx, r.Src)
+		if err != nil {
+			return object.Info{}, err
+		}
+		r.Attr, r.Generation = info.Attr, info.Generation
+	}
 	return t.Bucket.Copy(ctx, r)
 }
 

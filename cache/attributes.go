@@ -265,6 +265,11 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 			return c.replaceType(tx, i, &entry, note)
 		}
 	}
+	return c.adopt(tx, i, &entry, info, mode)
+}
+
+// adopt gives an inode the attributes of an object and records the object as its state.
+func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *object.Info, mode uint32) error {
 	a := &info.Attr
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev
 	i.Mtime, i.AttrKnown = a.Mtime, true
@@ -275,7 +280,7 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 	if isDir(i) && i.Ino != Root {
 		i.Marker, i.Size = true, 0
 	}
-	row := rowOf(i, &entry)
+	row := rowOf(i, entry)
 	row.Upload, row.Generation = info.Upload, info.Generation
 	if err := tx.PutObject(row); err != nil {
 		return err

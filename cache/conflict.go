@@ -65,7 +65,7 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *[]
 	case clean:
 		return c.takeOutside(tx, &i, &entry, note)
 	}
-	return c.keepBoth(tx, &i, &entry)
+	return c.keepBoth(tx, &i, &entry, found)
 }
 
 // importForeign forgets a key that we meant to delete or leave and that others wrote meanwhile: it is theirs now. Its
@@ -113,12 +113,20 @@ func (c *Cache) adoptMarker(tx *index.Tx, i *index.Inode, e *object.Entry, found
 }
 
 // keepBoth gives the version of others a name of its own beside ours.
-func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry) error {
+func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, found *object.Info) error {
 	name, err := c.conflictName(tx, ours)
 	if err != nil {
 		return err
 	}
 	if err := c.importNew(tx, ours.Parent, name, e); err != nil {
+		return err
+	}
+	theirs, err := childInode(tx, ours.Parent, name)
+	if err != nil {
+		return err
+	}
+	// Its content will be copied to the new name, and the attributes travel with the copy.
+	if err := c.adopt(tx, &theirs, e, found, c.modeOf(&theirs, found)); err != nil {
 		return err
 	}
 	c.o.Logger.Warn("changed here and elsewhere: both versions are kept", "path", c.keyPath(e.Key), "theirs", name)

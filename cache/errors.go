@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ossencfs/ossencfs/cache/body"
+	"github.com/ossencfs/ossencfs/cache/index"
 )
 
 // What calls fail with; package fs has the errno of each. Errors that wrap none of these are failures of the bucket or of
@@ -42,6 +43,8 @@ var (
 	// ErrNoSpace: the local disk or the cache is full of what cannot be uploaded, the file is larger than the cache, or the
 	// extended attributes do not fit in their header.
 	ErrNoSpace = body.ErrNoSpace
+	// ErrDiskFull: the disk of the cache has no room for another file.
+	ErrDiskFull = index.ErrFull
 	// ErrStale: others changed the object of an open file.
 	ErrStale = body.ErrStale
 	// ErrNoContent: the inode was removed while a call was under way.

@@ -242,6 +242,9 @@ func (c *Cache) arrive(tx *index.Tx, i *index.Inode, to place) error {
 	i.Parent, i.Name, i.PathSeq = to.parent, to.name, seq
 	i.Ctime = now()
 	i.ChangedAt = i.Ctime
+	if isDir(i) {
+		i.Marker = true // emptied on the way it would vanish from the bucket
+	}
 	if err := tx.PutInode(*i); err != nil {
 		return err
 	}

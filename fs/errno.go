@@ -26,6 +26,7 @@ var errnos = []struct {
 	{cache.ErrAccess, unix.EACCES},
 	{cache.ErrReadOnly, unix.EROFS},
 	{cache.ErrNoSpace, unix.ENOSPC},
+	{cache.ErrDiskFull, unix.ENOSPC},
 	{cache.ErrTooBig, unix.EFBIG},
 	{cache.ErrNoAttr, unix.ENODATA},
 	{cache.ErrAttrExists, unix.EEXIST},

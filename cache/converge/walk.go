@@ -195,8 +195,13 @@ func (w *treeWalk) visit(ino index.Ino) error {
 			return err
 		}
 	}
-	if i.IsDir() {
-		w.stack = append(w.stack, level{dir: ino})
+	if !i.IsDir() {
+		return nil
 	}
-	return nil
+	w.stack = append(w.stack, level{dir: ino})
+	if i.Marker {
+		return nil
+	}
+	i.Marker = true // emptied on the way it would vanish from the bucket
+	return w.tx.PutInode(i)
 }
