@@ -178,7 +178,7 @@ func TestMoveUnlisted(t *testing.T) {
 		t.Fatal(err)
 	}
 	env.Sync()
-	if got, want := env.Keys(), []string{"moved/e/f", "moved/g"}; !slices.Equal(got, want) {
+	if got, want := env.Keys(), []string{"moved/", "moved/e/", "moved/e/f", "moved/g"}; !slices.Equal(got, want) {
 		t.Errorf("got keys %q, want %q", got, want)
 	}
 	if got, err := content(t, env.Cache, "moved/e/f"); err != nil || got != "deep" {

@@ -41,6 +41,10 @@ type DB struct {
 	commit  sync.RWMutex // the moment of a commit; guards version
 	version uint64       // counts commits
 
+	// unsentFrom is a sequence number below which nothing is unsent. A scan that began at the front would pass the tombstones of
+	// all that was sent. It is raised after a commit only, and lowered before.
+	unsentFrom atomic.Uint64
+
 	onDirty atomic.Pointer[func([]string)]
 	failure atomic.Pointer[error]
 

@@ -20,6 +20,7 @@ type Tx struct {
 	touched  map[string]struct{}
 	queued   []string
 	unlinked []Ino
+	sent     bool  // unsent content was taken off the list
 	err      error // of a method that cannot return it
 }
 

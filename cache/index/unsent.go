@@ -52,12 +52,16 @@ func (tx *Tx) storeUnsent(ino Ino, old, list []unsentEntry) error {
 		if err := tx.remove(unsentByKey(old[0].first, ino)); err != nil {
 			return err
 		}
+		tx.sent = true
 	}
 	if len(list) == 0 {
 		if len(old) == 0 {
 			return nil
 		}
 		return tx.remove(inoKey(tableUnsent, ino))
+	}
+	if first := list[0].first; first < tx.d.unsentFrom.Load() {
+		tx.d.unsentFrom.Store(first) // under the writer's lock, as every change of it
 	}
 	if err := tx.set(unsentByKey(list[0].first, ino), nil); err != nil {
 		return err
@@ -142,10 +146,24 @@ func (tx *Tx) FirstUnsent(except Ino) (seq uint64, ino Ino, ok bool, err error) 
 
 // Unsent walks unsent content by its first sequence number. fn ends the walk with false.
 func (tx *Tx) Unsent(fn func(seq uint64, ino Ino) bool) error {
-	return tx.scan([]byte{tableUnsentBy}, nil, func(rest, _ []byte) (bool, error) {
+	return tx.scan([]byte{tableUnsentBy}, unsentByKey(tx.d.unsentFrom.Load(), 0), func(rest, _ []byte) (bool, error) {
 		if len(rest) != 16 {
 			return false, tx.damaged("unsent content", errShort)
 		}
 		return fn(binary.BigEndian.Uint64(rest), Ino(binary.BigEndian.Uint64(rest[8:]))), nil
 	})
+}
+
+// raiseUnsent finds where unsent content begins after some was sent. The writer's lock must be held.
+func (d *DB) raiseUnsent() error {
+	tx := &Tx{d: d, reader: d.pebble}
+	from := d.counters.seq // nothing: whatever comes has a later number, or lowers it
+	err := tx.Unsent(func(seq uint64, _ Ino) bool {
+		from = seq
+		return false
+	})
+	if err == nil && from > d.unsentFrom.Load() {
+		d.unsentFrom.Store(from)
+	}
+	return err
 }

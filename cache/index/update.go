@@ -110,6 +110,11 @@ func (d *DB) apply(fn func(*Tx) error, barrier bool) (batch *pebble.Batch, dirty
 		return nil, nil, d.fail(err)
 	}
 	d.counters = tx.counters
+	if tx.sent {
+		if err := d.raiseUnsent(); err != nil {
+			return nil, nil, d.fail(err)
+		}
+	}
 	return tx.batch, tx.queued, nil
 }
 

@@ -29,10 +29,13 @@ func goTree(t *testing.T) (dir string, files, dirs int) {
 	testenv.Run(t, "/", "cp", "-a", src, dir)
 	for n := range 20 {
 		name := filepath.Join(dir, fmt.Sprintf("extra-%d", n))
-		if err := os.WriteFile(name, []byte(strings.Repeat("x", n*1000)), os.FileMode(0o400+n)); err != nil {
+		if err := os.WriteFile(name, []byte(strings.Repeat("x", n*1000)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := unix.Setxattr(name, "user.number", fmt.Append(nil, n), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, os.FileMode(0o440+n)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Symlink(fmt.Sprintf("../nowhere/%d", n), name+".link"); err != nil {
