@@ -43,6 +43,10 @@ var (
 	// ErrNoSpace: the local disk or the cache is full of what cannot be uploaded, the file is larger than the cache, or the
 	// extended attributes do not fit in their header.
 	ErrNoSpace = body.ErrNoSpace
+	// ErrLocked, ErrWrongSecret and ErrCorrupt: the cache folder is in use, of another key, or damaged.
+	ErrLocked      = index.ErrLocked
+	ErrWrongSecret = index.ErrWrongSecret
+	ErrCorrupt     = index.ErrCorrupt
 	// ErrDiskFull: the disk of the cache has no room for another file.
 	ErrDiskFull = index.ErrFull
 	// ErrStale: others changed the object of an open file.

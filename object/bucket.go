@@ -141,7 +141,7 @@ func (b *Bucket) WrapLocal(ctx context.Context, secret []byte) ([]byte, error) {
 
 // UnwrapLocal opens what WrapLocal made, with any key of the keyring.
 func (b *Bucket) UnwrapLocal(ctx context.Context, wrapped []byte) ([]byte, error) {
-	err := error(keys.ErrUnwrap)
+	err := keys.ErrUnwrap
 	for _, k := range b.ring.All() {
 		var secret []byte
 		if secret, err = k.UnwrapLocal(ctx, wrapped); err == nil {

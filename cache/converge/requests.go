@@ -169,7 +169,7 @@ func (c *Converger) describe(tx *index.Tx, fl *flight) error {
 	case index.Delete:
 		return nil
 	case index.Put:
-		p.Generation = index.ID(fl.sealed.GenerationID())
+		p.Generation = fl.sealed.GenerationID()
 	case index.Copy:
 		src, _, err := tx.Object(p.Src)
 		if err != nil {

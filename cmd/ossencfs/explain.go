@@ -39,10 +39,10 @@ var explanations = []struct {
 	{context.DeadlineExceeded, exitUnreachable, "look at the network and the endpoints, and try again"},
 	{object.ErrInvalid, exitUsage, ""},
 	{object.ErrArchived, exitFailure, "restore the object first: `ossutil restore`"},
-	{errLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},
+	{cache.ErrLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},
 	{cache.ErrForeignCache, exitCache, "give each bucket and prefix its own --cache-dir"},
-	{errWrongSecret, exitCache, "mount with the key that made this cache folder, or choose another --cache-dir"},
-	{errCorrupt, exitCache, "another --cache-dir begins a new cache; files that were not uploaded are only in the damaged one, so keep it"},
+	{cache.ErrWrongSecret, exitCache, "mount with the key that made this cache folder, or choose another --cache-dir"},
+	{cache.ErrCorrupt, exitCache, "another --cache-dir begins a new cache; files that were not uploaded are only in the damaged one, so keep it"},
 	{syscall.ENOSPC, exitFailure, "the local disk is full"},
 }
 
