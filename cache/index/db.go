@@ -251,7 +251,6 @@ func (d *DB) Close() error {
 	if !d.shut() {
 		return nil
 	}
-	d.wal.barriers.Add(1)
 	err := d.closePebble()
 	d.blocks.Unref()
 	if err = errors.Join(err, d.lock.Close()); err != nil {

@@ -57,8 +57,8 @@ func (d *DB) update(fn func(*Tx) error, barrier bool) error {
 		return nil
 	}
 	err = batch.SyncWait()
-	if barrier {
-		d.wal.barriers.Add(-1)
+	if err == nil && barrier {
+		err = d.wal.barrier()
 	}
 	if err != nil {
 		err = d.fail(err)
@@ -100,13 +100,7 @@ func (d *DB) apply(fn func(*Tx) error, barrier bool) (batch *pebble.Batch, dirty
 	if tx.batch.Empty() {
 		_ = tx.batch.LogData([]byte{0}, nil) // something to wait for
 	}
-	if barrier {
-		d.wal.barriers.Add(1)
-	}
 	if err := d.publish(tx); err != nil {
-		if barrier {
-			d.wal.barriers.Add(-1)
-		}
 		return nil, nil, d.fail(err)
 	}
 	d.counters = tx.counters

@@ -1,20 +1,34 @@
 package index
 
 import (
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// walFS gives the database log files whose Sync reaches the disk only while somebody asked for a barrier. Without one a
-// commit waits for write(2) only, which a SIGKILL of this process cannot undo. A log file that is closed with unsynced bytes is
-// always synced, so that at most the last log has an unsynced tail and a barrier there covers everything.
+// walFS gives the database log files whose Sync returns when write(2) has: a SIGKILL of this process cannot undo that. Whoever
+// needs the disk asks barrier for it, beside the log: a commit that does not need the disk never waits for one that does. A log
+// file is synced before it is closed, so that only open ones have an unsynced tail.
 type walFS struct {
 	vfs.FS
-	barriers atomic.Int64 // how many callers wait for the disk
-	syncs    atomic.Int64 // how many times the disk was asked, for tests
+	syncs atomic.Int64 // how many times the disk was asked, for tests
+
+	turn sync.Mutex // held by the round that syncs
+
+	mu   sync.Mutex // guards the fields below; taken last
+	logs []*walFile // open, and those whose last sync failed
+	next *syncRound // takes who comes while another round syncs
+}
+
+// syncRound is one visit of the disk on behalf of everybody who came before it began.
+type syncRound struct {
+	done chan struct{}
+	err  error // holds once done is closed
 }
 
 func isLog(name string) bool { return strings.HasSuffix(filepath.Base(name), ".log") }
@@ -23,7 +37,11 @@ func (w *walFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
 	if err != nil || !isLog(name) {
 		return f, err
 	}
-	return &walFile{File: f, fs: w}, nil
+	log := &walFile{File: f, fs: w}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logs = append(w.logs, log)
+	return log, nil
 }
 
 // Create makes a file.
@@ -41,11 +59,52 @@ func (w *walFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) 
 // Unwrap is the file system below.
 func (w *walFS) Unwrap() vfs.FS { return w.FS }
 
+// barrier returns when everything that was written to logs before the call is on the disk. Callers that come together share
+// one visit.
+func (w *walFS) barrier() error {
+	w.mu.Lock()
+	r := w.next
+	if r != nil {
+		w.mu.Unlock()
+		<-r.done
+		return r.err
+	}
+	r = &syncRound{done: make(chan struct{})}
+	w.next = r
+	w.mu.Unlock()
+
+	w.turn.Lock()
+	w.mu.Lock()
+	w.next = nil
+	logs := slices.Clone(w.logs)
+	w.mu.Unlock()
+	var errs []error
+	for _, f := range logs {
+		errs = append(errs, f.force())
+	}
+	w.turn.Unlock()
+	r.err = errors.Join(errs...)
+	close(r.done)
+	return r.err
+}
+
+// forget drops a log that is closed and durable.
+func (w *walFS) forget(f *walFile) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logs = slices.DeleteFunc(w.logs, func(x *walFile) bool { return x == f })
+}
+
 type walFile struct {
 	vfs.File
 	fs    *walFS
 	dirty atomic.Bool
+
+	mu     sync.Mutex // keeps the file open while it is synced; guards the field below
+	closed bool
 }
+
+var errLogLost = errors.New("a log was closed before it reached the disk")
 
 // Write appends.
 func (f *walFile) Write(p []byte) (int, error) {
@@ -53,14 +112,20 @@ func (f *walFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-func (f *walFile) sync() error {
-	if f.fs.barriers.Load() == 0 {
-		return nil
-	}
-	return f.force()
+// force makes what was written durable, if that is not so already.
+func (f *walFile) force() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.forceLocked()
 }
 
-func (f *walFile) force() error {
+func (f *walFile) forceLocked() error {
+	if !f.dirty.Load() {
+		return nil
+	}
+	if f.closed {
+		return errLogLost
+	}
 	f.fs.syncs.Add(1)
 	f.dirty.Store(false)
 	if err := f.File.SyncData(); err != nil {
@@ -70,19 +135,20 @@ func (f *walFile) force() error {
 	return nil
 }
 
-// Sync makes the file durable when a barrier waits.
-func (f *walFile) Sync() error { return f.sync() }
+// Sync leaves the disk to barrier.
+func (f *walFile) Sync() error { return nil }
 
-// SyncData makes the file durable when a barrier waits.
-func (f *walFile) SyncData() error { return f.sync() }
+// SyncData leaves the disk to barrier.
+func (f *walFile) SyncData() error { return nil }
 
 // Close makes the file durable first.
 func (f *walFile) Close() error {
-	if f.dirty.Load() {
-		if err := f.force(); err != nil {
-			_ = f.File.Close()
-			return err
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.forceLocked()
+	f.closed = true
+	if err == nil {
+		f.fs.forget(f)
 	}
-	return f.File.Close()
+	return errors.Join(err, f.File.Close())
 }
