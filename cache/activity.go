@@ -85,20 +85,26 @@ func (w *watch) touchedUnder(prefix string) bool {
 	return false
 }
 
-// trackedBucket is the bucket as converge sees it: every change is noted in the activity.
+// trackedBucket is the bucket as converge sees it: every change is noted in the activity, and small ones give way to
+// programs.
 type trackedBucket struct {
 	Bucket
 	activity *activity
+	gate     *gate
 }
 
 // Put notes and passes on.
 func (t *trackedBucket) Put(ctx context.Context, r object.PutRequest) (object.Info, error) {
+	if r.Sealed.Size() <= gateBody {
+		t.gate.pass(ctx)
+	}
 	defer t.activity.begin(r.Key)()
 	return t.Bucket.Put(ctx, r)
 }
 
 // Copy notes and passes on. A file that was only listed when it was moved takes along the attributes its object has.
 func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.Info, error) {
+	t.gate.pass(ctx)
 	defer t.activity.begin(r.Dst)()
 	if r.Attr.Mode == 0 {
 		info, err := t.Bucket.Head(ctx, r.Src)
@@ -112,12 +118,14 @@ func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.
 
 // SetAttr notes and passes on.
 func (t *trackedBucket) SetAttr(ctx context.Context, r object.TagRequest) error {
+	t.gate.pass(ctx)
 	defer t.activity.begin(r.Key)()
 	return t.Bucket.SetAttr(ctx, r)
 }
 
 // Delete notes and passes on.
 func (t *trackedBucket) Delete(ctx context.Context, key string) error {
+	t.gate.pass(ctx)
 	defer t.activity.begin(key)()
 	return t.Bucket.Delete(ctx, key)
 }

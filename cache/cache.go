@@ -30,6 +30,7 @@ type Cache struct {
 	heads     *heads
 	resealer  *resealer
 	work      *workers
+	gate      *gate
 	kernel    kernelBox
 	pressure  pressure
 	conflicts atomic.Int64
@@ -76,14 +77,14 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 	work := new(workers)
 	c := &Cache{
 		o: o, bucket: o.Bucket, db: db, opens: newOpens(), orphans: newOrphans(), activity: newActivity(),
-		work: work, refresher: newRefresher(background, work), heads: newHeads(background, work),
+		work: work, gate: newGate(work), refresher: newRefresher(background, work), heads: newHeads(background, work),
 		resealer: newResealer(background, work), cancel: cancel,
 	}
 	if err := c.claim(); err != nil {
 		cancel()
 		return nil, err
 	}
-	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity}
+	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity, gate: c.gate}
 	var err error
 	c.bodies, err = body.Open(filepath.Join(o.Dir, "body"), c.bodyOptions(tracked))
 	if err != nil {

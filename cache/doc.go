@@ -9,5 +9,5 @@
 // is to take what a listing or a HEAD showed into the index.
 //
 // Lock order: Cache.names before the index's own locks before orphans.mu before the mutexes of opens, workers, activity, heads,
-// refresher, resealer and kernelBox. Nothing is called under the last ones, and no lock is held during a request to the bucket.
+// refresher, resealer, gate and kernelBox. Nothing is called under the last ones, and no lock is held during a request to the bucket.
 package cache

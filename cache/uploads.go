@@ -52,8 +52,9 @@ func (c *Cache) startUploads(b *trackedBucket) (uploads, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.pressure.set(up.Pressure)
-	return up, nil
+	h := hurried{up, c.gate}
+	c.pressure.set(h.Pressure)
+	return h, nil
 }
 
 // bodies shows package body as converge wants it.

@@ -29,6 +29,12 @@ func newRequest(cancel <-chan struct{}) *request {
 	return &request{cancel: cancel}
 }
 
+// begin takes a kernel request up; finish must be called before the handler returns.
+func (f *fileSystem) begin(cancel <-chan struct{}) *request {
+	f.cache.Called()
+	return newRequest(cancel)
+}
+
 // Deadline says that a kernel request has none of its own; the calls below set theirs.
 func (r *request) Deadline() (time.Time, bool) { return time.Time{}, false }
 

@@ -42,7 +42,7 @@ func (t *dirTable) remove(fh uint64) *cache.Dir {
 
 // OpenDir lists the directory in the bucket when what is known of it is too old.
 func (f *fileSystem) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	d, err := f.cache.OpenDir(r, cache.Ino(in.NodeId))
 	if err != nil {
@@ -93,7 +93,7 @@ func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) {
 
 // FsyncDir makes the names of a directory outlive a power cut.
 func (f *fileSystem) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("fsyncdir", in.NodeId, f.cache.FsyncDir(r, cache.Ino(in.NodeId)))
 }

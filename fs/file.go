@@ -19,7 +19,7 @@ func (f *fileSystem) openFlags() uint32 {
 
 // Create makes and opens a regular file.
 func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.Create(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0),
 		cache.OpenMode{
@@ -35,7 +35,7 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 
 // Tmpfile makes and opens a regular file without a name.
 func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.Tmpfile(r, cache.Ino(in.NodeId), newFile(&in.InHeader, in.Mode, 0),
 		cache.OpenMode{Write: writes(in.Flags)})
@@ -49,7 +49,7 @@ func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fus
 
 // Open counts an opening.
 func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	err := f.cache.Open(r, cache.Ino(in.NodeId), cache.OpenMode{
 		Write:    writes(in.Flags),
@@ -65,7 +65,7 @@ func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Ope
 
 // Read answers from the cache or the bucket.
 func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	if int(in.Size) < len(buf) {
 		buf = buf[:in.Size]
@@ -79,7 +79,7 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 
 // Write returns when the bytes outlive a crash of this process.
 func (f *fileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	kill := in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0
 	if err := f.cache.Write(r, cache.Ino(in.NodeId), int64(in.Offset), data, kill); err != nil {
@@ -95,28 +95,28 @@ func (f *fileSystem) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, f
 
 // Flush is sent at each close when close waits for the bucket.
 func (f *fileSystem) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("flush", in.NodeId, f.cache.Flush(r, cache.Ino(in.NodeId)))
 }
 
 // Fsync makes content and attributes outlive a power cut; with fsync=remote it waits for the bucket.
 func (f *fileSystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("fsync", in.NodeId, f.cache.Fsync(r, cache.Ino(in.NodeId)))
 }
 
 // Release ends an opening.
 func (f *fileSystem) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	f.status("release", in.NodeId, f.cache.Release(r, cache.Ino(in.NodeId), writes(in.Flags)))
 }
 
 // Fallocate reserves, punches and zeroes ranges; other modes are EOPNOTSUPP.
 func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("fallocate", in.NodeId,
 		f.cache.Fallocate(r, cache.Ino(in.NodeId), int64(in.Offset), int64(in.Length), in.Mode))
@@ -124,7 +124,7 @@ func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fus
 
 // Lseek answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself.
 func (f *fileSystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	off, err := f.cache.Lseek(r, cache.Ino(in.NodeId), int64(in.Offset), in.Whence)
 	if err != nil {
@@ -136,7 +136,7 @@ func (f *fileSystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.L
 
 // CopyFileRange copies inside the mount without a way through the program.
 func (f *fileSystem) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	if in.Flags != 0 {
 		return 0, fuse.EINVAL

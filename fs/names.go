@@ -11,7 +11,7 @@ import (
 
 // Lookup answers names; an absent one is remembered by the kernel (node id 0 with a time of validity).
 func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, valid, err := f.cache.Lookup(r, cache.Ino(h.NodeId), name)
 	if errors.Is(err, cache.ErrNotFound) && valid > 0 {
@@ -33,7 +33,7 @@ func (f *fileSystem) Forget(nodeid, _ uint64) {
 
 // GetAttr answers stat.
 func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.GetAttr(r, cache.Ino(in.NodeId))
 	if err != nil {
@@ -46,7 +46,7 @@ func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fu
 
 // SetAttr answers chmod, chown, truncate and utimens.
 func (f *fileSystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.SetAttr(r, cache.Ino(in.NodeId), change(in))
 	if err != nil {
@@ -64,7 +64,7 @@ func newFile(h *fuse.InHeader, mode, rdev uint32) cache.New {
 
 // Mknod makes regular files, fifos, sockets and device nodes.
 func (f *fileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.Mknod(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, in.Rdev))
 	if err != nil {
@@ -76,7 +76,7 @@ func (f *fileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string
 
 // Mkdir makes a directory.
 func (f *fileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.Mkdir(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0))
 	if err != nil {
@@ -88,7 +88,7 @@ func (f *fileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string
 
 // Symlink makes a symbolic link.
 func (f *fileSystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	st, err := f.cache.Symlink(r, cache.Ino(h.NodeId), name, target, newFile(h, 0o777, 0))
 	if err != nil {
@@ -100,7 +100,7 @@ func (f *fileSystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, n
 
 // Readlink reads a symbolic link.
 func (f *fileSystem) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	target, err := f.cache.Readlink(r, cache.Ino(h.NodeId))
 	if err != nil {
@@ -117,21 +117,21 @@ func (f *fileSystem) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut)
 
 // Unlink removes a file's name.
 func (f *fileSystem) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("unlink", h.NodeId, f.cache.Unlink(r, cache.Ino(h.NodeId), name))
 }
 
 // Rmdir removes an empty directory.
 func (f *fileSystem) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("rmdir", h.NodeId, f.cache.Rmdir(r, cache.Ino(h.NodeId), name))
 }
 
 // Rename moves a name, with RENAME_NOREPLACE and RENAME_EXCHANGE; RENAME_WHITEOUT is EINVAL.
 func (f *fileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	mode := cache.RenameReplace
 	switch in.Flags {

@@ -21,7 +21,7 @@ func (f *fileSystem) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr str
 	if !xattrAllowed(attr) {
 		return 0, fuse.Status(unix.ENODATA)
 	}
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	value, err := f.cache.GetXattr(r, cache.Ino(h.NodeId), attr)
 	if err != nil {
@@ -32,7 +32,7 @@ func (f *fileSystem) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr str
 
 // ListXAttr lists the names, each ended by a NUL.
 func (f *fileSystem) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	names, err := f.cache.ListXattr(r, cache.Ino(h.NodeId))
 	if err != nil {
@@ -59,7 +59,7 @@ func (f *fileSystem) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr 
 	if !xattrAllowed(attr) {
 		return fuse.Status(unix.EOPNOTSUPP)
 	}
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	mode := cache.XattrAny
 	switch in.Flags {
@@ -79,7 +79,7 @@ func (f *fileSystem) RemoveXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr 
 	if !xattrAllowed(attr) {
 		return fuse.Status(unix.ENODATA)
 	}
-	r := newRequest(cancel)
+	r := f.begin(cancel)
 	defer r.finish()
 	return f.status("removexattr", h.NodeId, f.cache.RemoveXattr(r, cache.Ino(h.NodeId), attr))
 }
