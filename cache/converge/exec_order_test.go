@@ -120,7 +120,10 @@ func TestManyWait(t *testing.T) {
 // TestRenamedDirectory: 3,000 files move with their directory, through a restart in the middle.
 func TestRenamedDirectory(t *testing.T) {
 	r := newRig(t, Options{Exclusive: true})
-	const files = 3000
+	files := 3000
+	if testing.Short() {
+		files = 600
+	}
 	r.mkdir("d/")
 	r.mkdir("d/sub/")
 	r.sync("")
