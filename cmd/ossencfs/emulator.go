@@ -28,6 +28,7 @@ func emulatorCommand() *command {
 		{name: "cname", arg: "HOST=BUCKET", many: true, cli: true},
 		{name: "versioning", cli: true},
 		{name: "accept-any-token", cli: true},
+		{name: "plain-parts", cli: true},
 	}}
 }
 
@@ -72,6 +73,9 @@ func emulatorOptions(c *call) (emulator.Options, error) {
 		AcceptAnyToken:  r.is("accept-any-token"),
 		CNames:          map[string]string{},
 		Logger:          slog.New(slog.NewTextHandler(c.stderr, nil)),
+	}
+	if r.is("plain-parts") {
+		o.CSEPartHeaders = emulator.Optional
 	}
 	for _, pair := range r.list("cname") {
 		host, bucket, ok := strings.Cut(pair, "=")

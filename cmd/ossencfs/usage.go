@@ -206,6 +206,7 @@ are ordered at POST /-/faults.
     --cname HOST=BUCKET         whole host name that stands for a bucket, may be repeated
     --versioning                make the buckets with versioning
     --accept-any-token          take any STS token together with the access key
+    --plain-parts               take parts of encrypted uploads without encryption headers, as the Java and C++ SDKs send them
 
 example:
     ossencfs emulator --listen 127.0.0.1:8000 --dir /tmp/store --bucket my-bucket
