@@ -28,7 +28,7 @@ var laws = map[string][]string{
 	"cache":          {"cache/body", "cache/converge", "cache/index", "object"},
 	"fs":             {"cache"},
 	"emulator":       {},
-	"cmd/ossencfs": {"cache", "emulator", "fs", "keys", "object"},
+	"cmd/ossencfs":   {"cache", "emulator", "fs", "keys", "object"},
 }
 
 // owners are the only packages that may import something from outside, by the beginning of its path.
