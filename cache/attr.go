@@ -12,16 +12,11 @@ import (
 
 // inode reads one inode. One that was removed is ErrGone.
 func (c *Cache) inode(ino Ino) (index.Inode, error) {
-	var found index.Inode
-	err := c.db.View(func(tx *index.Tx) error {
-		i, ok, err := tx.Inode(ino)
-		if err == nil && !ok {
-			err = ErrGone
-		}
-		found = i
-		return err
-	})
-	return found, err
+	i, ok, err := c.db.Inode(ino)
+	if err == nil && !ok {
+		err = ErrGone
+	}
+	return i, err
 }
 
 // NameValid is how long a name may be remembered without asking: the time after which a change by others shows.

@@ -84,8 +84,16 @@ func (c *Cache) unlinked(ino Ino) bool {
 
 // seal makes the content of a file ready for upload and gives it its place in the order of uploads.
 func (c *Cache) seal(ctx context.Context, ino Ino) error {
-	if err := c.bodies.Seal(ctx, ino); err != nil && !errors.Is(err, ErrNoContent) {
+	committed := false
+	err := c.bodies.SealWith(ctx, ino, func(tx *index.Tx) error {
+		committed = true
+		return c.committed(tx, ino)
+	})
+	if err != nil && !errors.Is(err, ErrNoContent) {
 		return errors.Join(fmt.Errorf("seal: %w", err), c.commit(ino))
+	}
+	if committed {
+		return nil
 	}
 	return c.commit(ino)
 }
@@ -96,17 +104,20 @@ func (c *Cache) commit(ino Ino) error {
 	if unchanged, err := c.inBucket(ino); unchanged || err != nil {
 		return err
 	}
-	return c.db.Update(func(tx *index.Tx) error {
-		i, ok, err := tx.Inode(ino)
-		if err != nil || !ok || i.Unlinked {
-			return err
-		}
-		i.ClosedAt = now()
-		if err := tx.PutInode(i); err != nil {
-			return err
-		}
-		return c.noteUnsent(tx, &i, 0)
-	})
+	return c.db.Update(func(tx *index.Tx) error { return c.committed(tx, ino) })
+}
+
+// committed is commit in a transaction.
+func (c *Cache) committed(tx *index.Tx, ino Ino) error {
+	i, ok, err := tx.Inode(ino)
+	if err != nil || !ok || i.Unlinked {
+		return err
+	}
+	i.ClosedAt = now()
+	if err := tx.PutInode(i); err != nil {
+		return err
+	}
+	return c.noteUnsent(tx, &i, 0)
 }
 
 // inBucket reports whether the bucket holds the present content of a file.

@@ -56,16 +56,11 @@ func (c *Cache) child(ctx context.Context, parent Ino, name string) (Ino, error)
 	if err := c.fresh(ctx, parent); err != nil {
 		return 0, err
 	}
-	var found Ino
-	err := c.db.View(func(tx *index.Tx) error {
-		ino, ok, err := tx.Child(parent, name)
-		if err == nil && !ok {
-			err = ErrNotFound
-		}
-		found = ino
-		return err
-	})
-	return found, err
+	ino, ok, err := c.db.Child(parent, name)
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	return ino, err
 }
 
 // removeName takes a name away when check allows it.

@@ -119,16 +119,17 @@ func (s *Store) pinned(b *body) bool {
 
 // inode reads the inode's row.
 func (s *Store) inode(ino index.Ino) (index.Inode, error) {
-	var in index.Inode
-	err := s.db.View(func(tx *index.Tx) (err error) {
-		in, err = mustInode(tx, ino)
-		return err
-	})
-	return in, err
+	in, ok, err := s.db.Inode(ino)
+	return mustBe(ino, in, ok, err)
 }
 
 func mustInode(tx *index.Tx, ino index.Ino) (index.Inode, error) {
 	in, ok, err := tx.Inode(ino)
+	return mustBe(ino, in, ok, err)
+}
+
+// mustBe turns an absent inode into an error.
+func mustBe(ino index.Ino, in index.Inode, ok bool, err error) (index.Inode, error) {
 	if err == nil && !ok {
 		err = fmt.Errorf("inode %d: %w", ino, ErrNotFound)
 	}

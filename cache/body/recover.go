@@ -203,7 +203,7 @@ func (s *Store) sealOpen(open []index.Ino) {
 	defer s.wg.Done()
 	for _, ino := range open {
 		b := s.acquire(ino)
-		err := s.seal(s.ctx, b, true)
+		err := s.seal(s.ctx, b, sealJob{background: true})
 		s.release(b)
 		if s.ctx.Err() != nil {
 			return

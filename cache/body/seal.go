@@ -17,16 +17,27 @@ var errYield = errors.New("the content changes again")
 // under a fresh key, in steps of 1 MiB, while readers go on and writers wait. Of a sealed file nothing changes. When it
 // fails, the content is as before and may be sealed again.
 func (s *Store) Seal(ctx context.Context, ino index.Ino) error {
+	return s.SealWith(ctx, ino, nil)
+}
+
+// SealWith is Seal with further changes in the transaction that completes the content. Without one, because nothing was to be
+// sealed, then is not called.
+func (s *Store) SealWith(ctx context.Context, ino index.Ino, then func(*index.Tx) error) error {
 	if s.ctx.Err() != nil {
 		return ErrClosed
 	}
 	b := s.acquire(ino)
 	defer s.release(b)
-	return s.seal(ctx, b, false)
+	return s.seal(ctx, b, sealJob{then: then})
 }
 
-// seal is Seal; a background seal gives way to changes with errYield.
-func (s *Store) seal(ctx context.Context, b *body, background bool) error {
+// sealJob says how to seal.
+type sealJob struct {
+	background bool                  // gives way to changes with errYield
+	then       func(*index.Tx) error // joins the transaction; may be nil
+}
+
+func (s *Store) seal(ctx context.Context, b *body, job sealJob) error {
 	in, err := s.writeLock(ctx, b)
 	if err != nil {
 		return err
@@ -37,25 +48,25 @@ func (s *Store) seal(ctx context.Context, b *body, background bool) error {
 	case in.Sealed && (b.base != nil || in.Size > 0):
 		return nil
 	case b.stream != nil && row.size == in.Size && len(b.over) == 0:
-		return s.finishLocked(b, in)
+		return s.finishLocked(b, in, job)
 	case in.Size <= int64(s.o.SmallMax):
-		return s.sealSmallLocked(b, in)
+		return s.sealSmallLocked(b, in, job)
 	}
-	return s.sealLargeLocked(ctx, b, in, background)
+	return s.sealLargeLocked(ctx, b, in, job)
 }
 
 // finishLocked ends a stream that holds the whole content.
-func (s *Store) finishLocked(b *body, in index.Inode) error {
+func (s *Store) finishLocked(b *body, in index.Inode, job sealJob) error {
 	e := b.editLocked(in)
 	sealed := b.stream.Finish()
 	b.stream = nil
-	return s.commitSealLocked(b, e, sealed)
+	return s.commitSealLocked(b, e, sealed, job)
 }
 
 // commitSealLocked makes e's base the sealed content of the inode's generation.
-func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed) error {
+func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed, job sealJob) error {
 	e.stream, e.log, e.resetWindows, e.sealed = nil, nil, true, true
-	e.digests = sealed
+	e.digests, e.then = sealed, job.then
 	e.row.gen = e.rec.gen
 	e.row.digest, _ = sealed.Marshal()
 	e.rec.visible = e.row.size
@@ -69,7 +80,7 @@ func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed) error 
 }
 
 // sealSmallLocked seals a small file that is not a finished stream, or an empty one.
-func (s *Store) sealSmallLocked(b *body, in index.Inode) error {
+func (s *Store) sealSmallLocked(b *body, in index.Inode, job sealJob) error {
 	buf := s.buffer(int(in.Size))
 	defer s.recycle(buf)
 	if err := s.readLocked(b, buf, 0); err != nil {
@@ -96,12 +107,12 @@ func (s *Store) sealSmallLocked(b *body, in index.Inode) error {
 			return err
 		}
 	}
-	return s.commitSealLocked(b, e, e.stream.Finish())
+	return s.commitSealLocked(b, e, e.stream.Finish(), job)
 }
 
 // sealLargeLocked seals a large file that is not a finished stream. body.mu is given up meanwhile: readers go on, changes
 // wait for body.busy.
-func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, background bool) error {
+func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, job sealJob) error {
 	e := b.editLocked(in)
 	fresh := b.stream == nil || e.row.file == 0
 	if fresh {
@@ -120,7 +131,7 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, ba
 	b.busy, b.yield = make(chan struct{}), false
 	b.mu.Unlock()
 	s.ahead(ctx, in.Size-from)
-	err := s.sealRange(ctx, b, e, from, in.Size, background)
+	err := s.sealRange(ctx, b, e, from, in.Size, job.background)
 	b.mu.Lock()
 	close(b.busy)
 	b.busy = nil
@@ -135,7 +146,7 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, ba
 		return err
 	}
 	e.row.size = in.Size
-	return s.commitSealLocked(b, e, e.stream.Finish())
+	return s.commitSealLocked(b, e, e.stream.Finish(), job)
 }
 
 // Fsync makes content and inode durable against a power cut. Callers that come together share the work.

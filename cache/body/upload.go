@@ -131,5 +131,5 @@ func (s *Store) sealEmpty(ctx context.Context, b *body, gen uint64) error {
 	if !in.Sealed {
 		return fmt.Errorf("inode %d, generation %d is not sealed: %w", b.ino, gen, ErrNotFound)
 	}
-	return s.sealSmallLocked(b, in)
+	return s.sealSmallLocked(b, in, sealJob{})
 }
