@@ -33,7 +33,10 @@ type DB struct {
 	spare  *reserve
 	sealer sealer
 	logger *slog.Logger
-	inodes *inodeCache
+
+	inodes  *inodeCache
+	dirents *direntCache
+	holders *holderCache
 
 	writer   sync.Mutex // one Update at a time; guards counters
 	counters counters
@@ -99,7 +102,9 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 func open(dir string, o Options) (*DB, error) {
-	d := &DB{dir: dir, logger: o.Logger, inodes: newInodeCache(), version: 1}
+	d := &DB{dir: dir, logger: o.Logger, version: 1,
+		inodes: newRowCache[Ino, *Inode](), dirents: newRowCache[dirent, Ino](), holders: newRowCache[Ino, []string](),
+	}
 	d.idle = sync.NewCond(&d.use)
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)

@@ -20,7 +20,7 @@
 // A full disk does not end it: a reserved file is given up so that the log can be written, and until there is room again only
 // new inodes are refused (ErrFull).
 //
-// Lock order: DB.writer (one Update at a time) before DB.commit (the moment of a commit) before the locks of the inode
-// cache. Functions given to Update and View run under writer or under no lock, so a View may be nested in either; an Update
+// Lock order: DB.writer (one Update at a time) before DB.commit (the moment of a commit) before the locks of the row
+// caches. Functions given to Update and View run under writer or under no lock, so a View may be nested in either; an Update
 // must not be nested in an Update.
 package index

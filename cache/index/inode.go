@@ -31,7 +31,7 @@ func (tx *Tx) inode(ino Ino) (*Inode, error) {
 	if err != nil || found == nil {
 		return nil, err
 	}
-	tx.d.inodes.fill(found, tx.version)
+	tx.d.inodes.fill(ino, found, tx.version)
 	return found, nil
 }
 
@@ -166,7 +166,7 @@ func (tx *Tx) storeInode(i *Inode) error {
 // moveDirent changes the directory entry of an inode.
 func (tx *Tx) moveDirent(old, i *Inode) error {
 	if old != nil && !old.Unlinked && old.Ino != Root {
-		if err := tx.remove(direntKey(old.Parent, old.Name)); err != nil {
+		if err := tx.setDirent(old.Parent, old.Name, 0); err != nil {
 			return err
 		}
 	}
@@ -180,7 +180,7 @@ func (tx *Tx) moveDirent(old, i *Inode) error {
 	if taken && holder != i.Ino {
 		return fmt.Errorf("%w: name %q is held by inode %d", ErrInvalid, i.Name, holder)
 	}
-	return tx.set(direntKey(i.Parent, i.Name), AppendIno(nil, i.Ino))
+	return tx.setDirent(i.Parent, i.Name, i.Ino)
 }
 
 // leaveKeys numbers the moment when an inode lost its last name, in the rows that hold it.
@@ -217,7 +217,7 @@ func (tx *Tx) DeleteInode(ino Ino) error {
 		return err
 	}
 	if !i.Unlinked {
-		if err := tx.remove(direntKey(i.Parent, i.Name)); err != nil {
+		if err := tx.setDirent(i.Parent, i.Name, 0); err != nil {
 			return err
 		}
 	}
@@ -237,19 +237,6 @@ func (tx *Tx) DeleteInode(ino Ino) error {
 		}
 	}
 	return tx.remove(inoKey(tableInode, ino))
-}
-
-// Child finds a name in a directory.
-func (tx *Tx) Child(parent Ino, name string) (Ino, bool, error) {
-	var ino Ino
-	ok, err := tx.get(direntKey(parent, name), func(value []byte) (err error) {
-		ino, err = parseIno(value)
-		return err
-	})
-	if err != nil {
-		return 0, false, tx.damaged("directory entry", err)
-	}
-	return ino, ok, nil
 }
 
 // Children walks the names of a directory behind after, sorted by their bytes. fn ends the walk with false. Names that fn adds or

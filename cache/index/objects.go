@@ -27,12 +27,12 @@ func (tx *Tx) PutObject(o Object) error {
 		return err
 	}
 	if had && old.Ino != o.Ino {
-		if err := tx.remove(holderKey(old.Ino, o.Key)); err != nil {
+		if err := tx.setHolder(old.Ino, o.Key, false); err != nil {
 			return err
 		}
 	}
 	if !had || old.Ino != o.Ino {
-		if err := tx.set(holderKey(o.Ino, o.Key), nil); err != nil {
+		if err := tx.setHolder(o.Ino, o.Key, true); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (tx *Tx) DeleteObject(key string) error {
 	if err != nil || !had {
 		return err
 	}
-	if err := tx.remove(holderKey(old.Ino, key)); err != nil {
+	if err := tx.setHolder(old.Ino, key, false); err != nil {
 		return err
 	}
 	tx.touchKey(key)
@@ -55,11 +55,7 @@ func (tx *Tx) DeleteObject(key string) error {
 
 // ObjectsOf lists the rows that hold an inode, of any generation, sorted by key.
 func (tx *Tx) ObjectsOf(ino Ino) ([]Object, error) {
-	var keys []string
-	err := tx.scan(holderKey(ino, ""), nil, func(rest, _ []byte) (bool, error) {
-		keys = append(keys, string(rest))
-		return true, nil
-	})
+	keys, err := tx.holders(ino)
 	if err != nil || len(keys) == 0 {
 		return nil, err
 	}

@@ -83,28 +83,30 @@ func (tx *Tx) finishUnlinked() error {
 // Settled reports whether nothing is to be done for a key: no request is under way, and the bucket holds exactly what is
 // wanted there, nothing included.
 func (tx *Tx) Settled(key string) (bool, error) {
-	if pending, err := tx.has(nameKey(tablePend, key)); err != nil || pending {
-		return false, err
-	}
-	o, recorded, err := tx.Object(key)
-	if err != nil {
-		return false, err
-	}
 	ino, wanted, err := tx.Resolve(key)
 	if err != nil {
+		return false, err
+	}
+	var i *Inode
+	if wanted {
+		if i, err = tx.inode(ino); err != nil || !i.Sealed && !i.IsDir() {
+			return false, err
+		}
+	}
+	o, recorded, err := tx.Object(key)
+	if err != nil || !recorded && wanted && (i.Marker || !i.IsDir()) {
+		return false, err
+	}
+	if pending, err := tx.has(nameKey(tablePend, key)); err != nil || pending {
 		return false, err
 	}
 	if !wanted {
 		return !recorded, nil
 	}
-	i, err := tx.inode(ino)
-	if err != nil {
-		return false, err
-	}
-	if i.IsDir() && !i.Marker && !recorded {
+	if !recorded { // a directory that wants no marker
 		return true, nil
 	}
-	return recorded && o.Ino == ino && (i.Sealed || i.IsDir()) && o.Gen == i.Gen && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer, nil
+	return o.Ino == ino && (i.Sealed || i.IsDir()) && o.Gen == i.Gen && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer, nil
 }
 
 // Enqueue puts a key into the work queue, whatever its state.

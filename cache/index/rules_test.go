@@ -338,7 +338,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestManyInodesStayOutOfMemory(t *testing.T) {
-	c := newInodeCache()
+	c := newRowCache[Ino, *Inode]()
 	for n := range Ino(200_000) {
 		c.change(n+1, &Inode{Ino: n + 1}, uint64(n))
 	}

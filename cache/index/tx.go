@@ -16,7 +16,9 @@ type Tx struct {
 	reader   pebble.Reader
 	version  uint64
 	counters counters
-	inodes   map[Ino]*Inode // changed in this transaction; nil: deleted
+	inodes   map[Ino]*Inode   // changed in this transaction; nil: deleted
+	dirents  map[dirent]Ino   // changed in this transaction; 0: removed
+	held     map[Ino][]string // holders changed in this transaction
 	touched  map[string]struct{}
 	queued   []string
 	unlinked []Ino

@@ -123,9 +123,7 @@ func (d *DB) publish(tx *Tx) error {
 		return *f
 	}
 	d.version++
-	for ino, i := range tx.inodes {
-		d.inodes.change(ino, i, d.version)
-	}
+	d.publishRows(tx)
 	return nil
 }
 
