@@ -1,5 +1,7 @@
 package index
 
+import "slices"
+
 // touchPath notes that the key an inode wants may differ from what the bucket has.
 func (tx *Tx) touchPath(i *Inode) {
 	if key, ok := tx.Path(i.Ino); ok {
@@ -89,12 +91,15 @@ func (tx *Tx) Settled(key string) (bool, error) {
 	}
 	var i *Inode
 	if wanted {
-		if i, err = tx.inode(ino); err != nil || !i.Sealed && !i.IsDir() {
+		if i, err = tx.inode(ino); err != nil {
+			return false, err
+		}
+		if ready, err := tx.mayBeSettled(i, key); err != nil || !ready {
 			return false, err
 		}
 	}
 	o, recorded, err := tx.Object(key)
-	if err != nil || !recorded && wanted && (i.Marker || !i.IsDir()) {
+	if err != nil {
 		return false, err
 	}
 	if pending, err := tx.has(nameKey(tablePend, key)); err != nil || pending {
@@ -107,6 +112,19 @@ func (tx *Tx) Settled(key string) (bool, error) {
 		return true, nil
 	}
 	return o.Ino == ino && (i.Sealed || i.IsDir()) && o.Gen == i.Gen && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer, nil
+}
+
+// mayBeSettled is false when what is in memory shows that the bucket lacks what an inode wants at its key: most transactions are
+// about files that are being written.
+func (tx *Tx) mayBeSettled(i *Inode, key string) (bool, error) {
+	if i.IsDir() && !i.Marker {
+		return true, nil
+	}
+	if !i.IsDir() && !i.Sealed {
+		return false, nil
+	}
+	keys, err := tx.holders(i.Ino)
+	return slices.Contains(keys, key), err
 }
 
 // Enqueue puts a key into the work queue, whatever its state.
