@@ -14,7 +14,7 @@ const (
 	// that a mount of small files has, so this is about a tenth of the machine.
 	busyRate = 1000
 	// gateTick is how often the gate looks whether programs are busy, and lets one request pass while they are.
-	gateTick = 10 * time.Millisecond
+	gateTick = 20 * time.Millisecond
 	// gatePatience is how long in a row the gate lets requests wait; afterwards they compete with the programs until those
 	// have been quiet or nothing is left to send.
 	gatePatience = 30 * time.Second
