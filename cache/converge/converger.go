@@ -111,6 +111,7 @@ type Converger struct {
 
 	syncing atomic.Int32 // number of running Sync calls
 	pressed atomic.Int64 // until when nothing waits for quiet, because writers wait for room
+	changed atomic.Int64 // when a program last changed something
 	grace   time.Duration
 	front   sync.Mutex // serialises looks at the oldest content; taken before a transaction
 	counts  counters
@@ -194,7 +195,9 @@ func (c *Converger) recover() error {
 // dirty takes the keys that a transaction queued. A file that is still being worked on is looked at when it may be quiet.
 func (c *Converger) dirty(keys []string) {
 	now := c.now()
-	c.queue.dirty(keys, now, now+int64(c.o.Settle), c.urgent)
+	if c.queue.dirty(keys, now, now+int64(c.o.Settle), c.urgent) {
+		c.changed.Store(now)
+	}
 	for _, key := range keys {
 		if key[len(key)-1] == '/' {
 			c.wakeWalker()
@@ -252,7 +255,7 @@ func (c *Converger) fixedFacts() Facts {
 			defer c.mu.Unlock()
 			return c.retries[key].at
 		},
-		Late: c.o.Late, Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
+		Late: c.o.Late, Changed: c.changed.Load(), Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
 	}
 }
 

@@ -112,8 +112,8 @@ func (s *schedule) soonLocked(key string, at int64) *slot {
 }
 
 // dirty makes keys due at a time, urgent ones at once, and whatever waits for them now. urgent is called with the schedule
-// locked.
-func (s *schedule) dirty(keys []string, now, at int64, urgent func(key string) bool) {
+// locked. It reports whether a key was among them that no worker has: then it was not our own doing.
+func (s *schedule) dirty(keys []string, now, at int64, urgent func(key string) bool) (outside bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range keys {
@@ -125,8 +125,10 @@ func (s *schedule) dirty(keys []string, now, at int64, urgent func(key string) b
 		if k.since == 0 {
 			k.since, k.quiet = now, k.place >= 0
 		}
+		outside = outside || k.place >= 0
 		s.changedLocked(key)
 	}
+	return outside
 }
 
 func (s *schedule) signal() {

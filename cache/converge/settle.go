@@ -2,8 +2,9 @@ package converge
 
 import "github.com/ossencfs/ossencfs/cache/index"
 
-// markerPatience is how much longer a directory may wait for quiet than a file: as long as files are put into it its times are
-// not final, and without its marker nothing of it is missing but those.
+// markerPatience is how much longer a directory may wait for quiet than a file. A directory waits until programs are quiet
+// everywhere: rsync and tar set the times of all directories at their very end, and a marker that went up before would go up
+// twice. Without it nothing is missing in the bucket but mode and times of the directory, or the name of an empty one.
 const markerPatience = 10
 
 // settled is when an inode has been quiet for long enough to be sent: some time after its last change, and not later than
@@ -12,11 +13,11 @@ func (p *planner) settled(key string, w *index.Inode) int64 {
 	if p.f.Urgent(key) {
 		return 0
 	}
-	quiet, longest := p.f.Settle, p.f.LateSettle
+	quiet, longest, last := p.f.Settle, p.f.LateSettle, max(w.ChangedAt, w.ClosedAt)
 	if w.IsDir() {
-		quiet, longest = p.f.MarkerSettle, markerPatience*p.f.LateSettle
+		quiet, longest, last = p.f.MarkerSettle, markerPatience*p.f.LateSettle, max(last, p.f.Changed)
 	}
-	at := max(w.ChangedAt, w.ClosedAt) + int64(quiet)
+	at := last + int64(quiet)
 	if since := p.f.Since(key); since > 0 {
 		at = min(at, since+int64(longest))
 	}

@@ -51,6 +51,8 @@ type Facts struct {
 
 	// Late is L: the longest life of a request after we stopped waiting for it.
 	Late time.Duration
+	// Changed is when a program last changed anything; 0: not known.
+	Changed int64
 	// Settle is how long content and names must be quiet before they are sent; MarkerSettle is that of directories.
 	Settle, MarkerSettle time.Duration
 	// LateSettle is the longest wait for quiet.
