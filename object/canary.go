@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/keys"
@@ -25,6 +26,9 @@ const (
 	// under other keys.
 	maxSamples  = 24
 	maxRefusals = 8
+	// canaryAttempts is how often a canary is written before a mount is given up, canaryPause the first time between.
+	canaryAttempts = 4
+	canaryPause    = 200 * time.Millisecond
 )
 
 // VerifyKey checks that the keyring opens this bucket: its canary or, where there is none, one of the first encrypted
@@ -40,12 +44,29 @@ func (b *Bucket) VerifyKey(ctx context.Context) error {
 	if b.opt.ReadOnly {
 		return nil
 	}
-	switch err := b.writeCanary(ctx); {
-	case errors.Is(err, oss.ErrExists): // another host was faster; its key must be ours
-	case err != nil:
+	if err := b.makeCanary(ctx); err != nil {
 		return fmt.Errorf("make the canary object: %w", err)
 	}
 	return b.readCanary(ctx)
+}
+
+// makeCanary writes the canary and tries again after passing failures: it is created or there already, whoever was faster, so that a
+// repetition does no harm.
+func (b *Bucket) makeCanary(ctx context.Context) error {
+	for pause := canaryPause; ; pause *= 2 {
+		err := b.writeCanary(ctx)
+		switch {
+		case err == nil, errors.Is(err, oss.ErrExists):
+			return nil
+		case pause > canaryPause<<(canaryAttempts-2) || !oss.Retryable(err):
+			return err
+		}
+		select {
+		case <-time.After(max(pause, oss.RetryAfter(err))):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 // readCanary opens the canary; ErrNotFound when there is none.

@@ -301,3 +301,23 @@ func readText(t *testing.T, b *Bucket, key string) (string, error) {
 	text, _, err := read(t, b, GetRequest{Key: key})
 	return text, err
 }
+
+// A mount is not given up because one answer is lost or the service is busy for a moment; a refusal that will not pass is told at once.
+func TestCanaryAfterPassingFailures(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	b := opened(t, Options{Connection: connection(s)})
+	s.AddFault(emulator.Fault{Operation: "PutObject", Count: 1, Status: 503, Code: "ServiceUnavailable"})
+	s.AddFault(emulator.Fault{Operation: "PutObject", Skip: 1, Count: 1, LoseResponse: true})
+	if err := b.VerifyKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Requests()["PutObject"]; n < 2 {
+		t.Errorf("%d attempts: the faults did not strike", n)
+	}
+	refused := emulated(t, emulator.Options{})
+	refused.AddFault(emulator.Fault{Operation: "PutObject", Status: 403, Code: "AccessDenied"})
+	b = opened(t, Options{Connection: connection(refused)})
+	if err := b.VerifyKey(t.Context()); !errors.Is(err, ErrDenied) || refused.Requests()["PutObject"] != 1 {
+		t.Errorf("got %v after %d attempts, want one refusal", err, refused.Requests()["PutObject"])
+	}
+}
