@@ -231,9 +231,7 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	c.land(fl.pend.Key, true)
 	if sendErr == nil {
 		c.counts.done(fl)
-		c.mu.Lock()
-		delete(c.retries, fl.pend.Key)
-		c.mu.Unlock()
+		c.recovered(fl.pend.Key)
 	} else {
 		c.failedLocally(fl.pend.Key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
 	}
@@ -271,6 +269,7 @@ func (c *Converger) checkCreated(ctx context.Context, sent index.Pend) error {
 		return answered(tx, p, *found, c.now())
 	})
 	if err == nil {
+		c.recovered(sent.Key)
 		c.ended(sent.Key, true)
 	}
 	return err

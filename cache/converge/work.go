@@ -168,11 +168,16 @@ func (c *Converger) settle(key string) {
 	}
 }
 
+// recovered forgets the failures of a key: its request was executed after all, or is no longer wanted.
+func (c *Converger) recovered(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.retries, key)
+}
+
 // settled ends the work on a key that is out of the durable queue.
 func (c *Converger) settled(key string) {
-	c.mu.Lock()
-	delete(c.retries, key)
-	c.mu.Unlock()
+	c.recovered(key)
 	c.queue.done(key)
 	c.contentMoved() // a file that was removed before it was sent is not waited for any more
 	c.advanced(key)
@@ -259,6 +264,7 @@ func (c *Converger) look(p index.Pend) error {
 	if f != foundDone && len(p.Multipart) > 0 {
 		c.abort(ctx, p)
 	}
+	c.recovered(p.Key)
 	c.ended(p.Key, f == foundDone)
 	if f == foundOther {
 		return c.importKey(ctx, p.Key, found)
