@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,10 +42,35 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// noteSources looks at every source file of the product. The go command notes what a test looks at, so that a test of the built
+// program is not taken from its cache when the program has changed.
+func noteSources() error {
+	_, self, _, ok := runtime.Caller(0)
+	if !ok {
+		return errors.New("the place of the sources is not known")
+	}
+	root := filepath.Dir(filepath.Dir(filepath.Dir(self)))
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || path == filepath.Join(root, "test")):
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		_, err = os.Stat(path)
+		return err
+	})
+}
+
 // Binary builds the product once per test process and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
 	build.once.Do(func() {
+		if build.err = noteSources(); build.err != nil {
+			return
+		}
 		build.dir, build.err = os.MkdirTemp("", "ossencfs-test-")
 		if build.err != nil {
 			return
