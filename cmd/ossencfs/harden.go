@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,4 +26,21 @@ func noDebuggers() error {
 		return fmt.Errorf("forbid debuggers: %w", err)
 	}
 	return nil
+}
+
+// quietSDK begins anew without the variable DEBUG: with it the Alibaba SDKs print what they send and receive, keys from KMS included,
+// and they read it before main does.
+func quietSDK() {
+	if os.Getenv("DEBUG") == "" {
+		return
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Unsetenv("DEBUG")
+	}
+	if err == nil {
+		err = unix.Exec(self, os.Args, os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "ossencfs: error: begin without DEBUG in the environment: %v\n", err)
+	os.Exit(exitFailure)
 }

@@ -46,6 +46,7 @@ type call struct {
 }
 
 func main() {
+	quietSDK()
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 	os.Exit(p.run(context.Background(), os.Args))
 }

@@ -233,3 +233,19 @@ func TestDemoAsOrdinaryUser(t *testing.T) {
 		t.Error("the demo left its mount")
 	}
 }
+
+// TestSDKDebugging: the Alibaba SDK prints requests and answers of KMS, keys included, where DEBUG asks for it.
+func TestSDKDebugging(t *testing.T) {
+	w := procenv.New(t)
+	plain := filepath.Join(w.Base, "plain")
+	if err := os.WriteFile(plain, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := ask(t, w, []string{"DEBUG=sdk,tea"}, "put", plain, "oss://"+procenv.Bucket+"/f", "--kms-key", w.Server.KMSKeyID(), "--kms-endpoint", w.Server.KMSEndpoint())
+	got.want(t, ok)
+	for _, secret := range []string{"Plaintext", "CiphertextBlob", "Signature"} {
+		if strings.Contains(got.stdout+got.stderr, secret) {
+			t.Errorf("%q is in the output:\n%.500s", secret, got.stdout+got.stderr)
+		}
+	}
+}
