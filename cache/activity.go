@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 	"sync"
 
@@ -91,6 +93,33 @@ type trackedBucket struct {
 	Bucket
 	activity *activity
 	gate     *gate
+	refused  func(key, etag string, cause error) // told when content turns out not to be ours
+}
+
+// Get passes on, and notes an object whose content is refused.
+func (t *trackedBucket) Get(ctx context.Context, r object.GetRequest) (*object.Download, error) {
+	d, err := t.Bucket.Get(ctx, r)
+	if err != nil {
+		t.refused(r.Key, r.ETag, err)
+		return nil, err
+	}
+	d.Body = &judgedBody{ReadCloser: d.Body, refused: func(err error) { t.refused(r.Key, r.ETag, err) }}
+	return d, nil
+}
+
+// judgedBody notes what is found out while a body is read.
+type judgedBody struct {
+	io.ReadCloser
+	refused func(error)
+}
+
+// Read implements io.Reader.
+func (b *judgedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.refused(err)
+	}
+	return n, err
 }
 
 // Put notes and passes on.
@@ -123,9 +152,9 @@ func (t *trackedBucket) SetAttr(ctx context.Context, r object.TagRequest) error 
 	return t.Bucket.SetAttr(ctx, r)
 }
 
-// Delete notes and passes on.
-func (t *trackedBucket) Delete(ctx context.Context, key string) error {
+// Remove notes and passes on.
+func (t *trackedBucket) Remove(ctx context.Context, key string) (version string, err error) {
 	t.gate.pass(ctx)
 	defer t.activity.begin(key)()
-	return t.Bucket.Delete(ctx, key)
+	return t.Bucket.Remove(ctx, key)
 }

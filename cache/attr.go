@@ -22,6 +22,18 @@ func (c *Cache) inode(ino Ino) (index.Inode, error) {
 // NameValid is how long a name may be remembered without asking: the time after which a change by others shows.
 func (c *Cache) NameValid() time.Duration { return c.o.MetaTTL }
 
+// staleValid is how long a name may be remembered of whose directory no newer listing could be had.
+const staleValid = time.Second
+
+// validIn is how long a name in a directory may be remembered: until the listing that showed it is as old as MetaTTL.
+func (c *Cache) validIn(dir Ino) time.Duration {
+	i, err := c.inode(dir)
+	if err != nil {
+		return 0
+	}
+	return max(c.o.MetaTTL-c.age(&i), min(staleValid, c.o.MetaTTL))
+}
+
 // Lookup finds a name in a directory. valid is how long the answer may be remembered, ErrNotFound included.
 func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, valid time.Duration, err error) {
 	if len(name) > MaxName {
@@ -33,11 +45,11 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 	for range 3 { // an import may replace the inode while its attributes are asked for
 		ino, err := c.child(ctx, parent, name)
 		if err != nil {
-			return Stat{}, c.o.MetaTTL, err
+			return Stat{}, c.validIn(parent), err
 		}
 		st, err := c.GetAttr(ctx, ino)
 		if err == nil {
-			return st, c.o.MetaTTL, nil
+			return st, c.validIn(parent), nil
 		}
 		if ignore(ignore(err, ErrGone), ErrNotFound) != nil {
 			return Stat{}, 0, err
@@ -72,7 +84,20 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 	if err := c.known(ctx, ino); err != nil {
 		return Stat{}, err
 	}
+	if ch.Set&^SetAtime != 0 || ch.KillPriv {
+		if err := c.changeAllowed(ino); err != nil {
+			return Stat{}, err
+		}
+	}
+	if ch.Set&SetSize == 0 || ch.Size != 0 {
+		if err := c.changeable(ino); err != nil {
+			return Stat{}, err
+		}
+	}
 	if ch.Set&SetSize != 0 {
+		if i, err := c.inode(ino); err == nil && ch.Size == 0 && i.Size == 0 && ch.Set&SetMtime == 0 {
+			ch.Set, ch.Mtime = ch.Set|SetMtime, now() // open with O_TRUNC moves it even when there is nothing to cut
+		}
 		if err := c.truncate(ctx, ino, ch.Size); err != nil {
 			return Stat{}, err
 		}

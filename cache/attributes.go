@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -86,7 +85,7 @@ func (c *Cache) known(ctx context.Context, ino Ino) error {
 		if c.heads.missed(i.Parent) && i.Parent != 0 {
 			c.heads.join(c.heads.prefetch, i.Parent, c.prefetchDir)
 		}
-		l := c.heads.join(c.heads.running, ino, c.head)
+		l := c.heads.join(c.heads.running, ino, c.askAlone)
 		select {
 		case <-l.done:
 			if l.err != nil {
@@ -135,7 +134,7 @@ func (c *Cache) prefetchDir(ctx context.Context, dir Ino) error {
 		group.SetLimit(headsAtOnce)
 		for _, ino := range unknown {
 			group.Go(func() error {
-				l := c.heads.join(c.heads.running, ino, c.head)
+				l := c.heads.join(c.heads.running, ino, c.askAmongMany)
 				select {
 				case <-l.done:
 					return ignore(l.err, ErrNotFound)
@@ -153,78 +152,8 @@ func (c *Cache) prefetchDir(ctx context.Context, dir Ino) error {
 	}
 }
 
-// head asks for the attributes of one inode and imports the answer.
-func (c *Cache) head(ctx context.Context, ino Ino) error {
-	ctx, cancel := context.WithTimeout(ctx, headWait)
-	defer cancel()
-	if i, err := c.inode(ino); err != nil || i.AttrKnown {
-		return err
-	}
-	key, err := c.homeKey(ino)
-	if err != nil {
-		return err
-	}
-	look := c.activity.watch()
-	defer look.stop()
-	info, err := c.bucket.Head(ctx, key)
-	missing := errors.Is(err, object.ErrNotFound)
-	if err != nil && !missing {
-		return err
-	}
-	var note []func(Kernel)
-	c.names.Lock()
-	defer c.names.Unlock()
-	err = c.db.Update(func(tx *index.Tx) error {
-		note = note[:0]
-		i, ok, err := tx.Inode(ino)
-		if err != nil || !ok || i.AttrKnown {
-			return orErr(err, nil)
-		}
-		if missing {
-			return c.headMissing(tx, &i, key, look, &note)
-		}
-		return c.headFound(tx, &i, key, &info, look, &note)
-	})
-	if err != nil {
-		return err
-	}
-	for _, tell := range note {
-		tell(c.kernel.get())
-	}
-	return nil
-}
-
-// homeKey is where the bucket holds an inode: the key recorded for its content, or else its own name.
-func (c *Cache) homeKey(ino Ino) (string, error) {
-	var key string
-	err := c.db.View(func(tx *index.Tx) error {
-		i, ok, err := tx.Inode(ino)
-		if err != nil || !ok {
-			return orErr(err, ErrNotFound)
-		}
-		path, linked := tx.Path(ino)
-		rows, err := tx.ObjectsOf(ino)
-		if err != nil {
-			return err
-		}
-		for _, o := range rows {
-			if o.Gen == i.Gen && (key == "" || o.Key == path) {
-				key = o.Key
-			}
-		}
-		if key == "" && linked {
-			key = path
-		}
-		if key == "" {
-			return ErrNotFound
-		}
-		return nil
-	})
-	return key, err
-}
-
 // headMissing handles an object that is not there: a directory without a marker gets the defaults, a file is gone.
-func (c *Cache) headMissing(tx *index.Tx, i *index.Inode, key string, look *watch, note *[]func(Kernel)) error {
+func (c *Cache) headMissing(tx *index.Tx, i *index.Inode, key string, look *watch, note *news) error {
 	if isDir(i) {
 		i.AttrKnown = true
 		return tx.PutInode(*i)
@@ -236,14 +165,14 @@ func (c *Cache) headMissing(tx *index.Tx, i *index.Inode, key string, look *watc
 	if err != nil || !recorded || !c.cleanAt(i, &o) {
 		return err
 	}
-	if err := tx.DeleteObject(key); err != nil {
+	if err := c.vanished(tx, &o, note); err != nil {
 		return err
 	}
 	return c.dropImported(tx, i, note)
 }
 
 // headFound takes attributes over. When the object is not the one that was listed, its content is taken over first.
-func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object.Info, look *watch, note *[]func(Kernel)) error {
+func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object.Info, look *watch, note *news) error {
 	entry := object.Entry{Key: key, Size: info.Size, ETag: info.ETag, Modified: info.Modified}
 	o, recorded, err := tx.Object(key)
 	if err != nil {
@@ -253,9 +182,14 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 		if look.touched(key) || !c.cleanAt(i, &o) {
 			return nil
 		}
-		if err := c.takeOutside(tx, i, &entry, note); err != nil {
-			return err
+		if o.Size != entry.Size || !info.Anew(object.ID(o.Generation)) {
+			if aside, err := c.follow(tx, i, &o, &entry, info, note); err != nil || aside {
+				return err
+			}
 		}
+	}
+	if recorded && o.Ino == i.Ino && o.ETag == entry.ETag && o.Size == entry.Size && !c.cleanAt(i, &o) {
+		return c.meet(tx, i, &o, info, note)
 	}
 	mode := c.modeOf(i, info)
 	if old := i.Mode & modeType; old != 0 && old != mode&modeType && i.Ino != Root {
@@ -265,14 +199,32 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 			return c.replaceType(tx, i, &entry, note)
 		}
 	}
-	return c.adopt(tx, i, &entry, info, mode)
+	return c.adopt(tx, i, &entry, info, mode, note)
 }
 
-// adopt gives an inode the attributes of an object and records the object as its state.
-func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *object.Info, mode uint32) error {
-	a := &info.Attr
+// adopt gives an inode the attributes of an object and records the object as its state. A refused one shows the defaults, and what
+// is here of it from before is not content of that object any more.
+func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *object.Info, mode uint32, note *news) error {
+	a := info.Attr
+	if info.State == object.StateRefused {
+		a = c.defaultAttr(isDir(i), entry.Modified)
+		mode = a.Mode
+		if i.CachedGen != 0 && !isDir(i) {
+			i.Gen, i.CachedGen, i.Target = tx.NextGen(), 0, ""
+		}
+	}
+	row := rowOf(i, entry)
+	setInfo(&row, info)
+	row.Modified = index.TimeSeen(info)
+	old, recorded, err := tx.Object(entry.Key)
+	if err != nil {
+		return err
+	}
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev
-	i.Mtime, i.AttrKnown = a.Mtime, true
+	if !isDir(i) || !recorded || old.Upload != row.Upload || row.Upload == (index.ID{}) {
+		i.Mtime = a.Mtime // where the answer brings nothing new, that of a directory whose entries changed here stays
+	}
+	i.AttrKnown = true
 	i.Xattrs = a.Xattrs
 	if i.Ctime < i.Mtime {
 		i.Ctime = i.Mtime
@@ -280,9 +232,10 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if isDir(i) && i.Ino != Root {
 		i.Marker, i.Size = true, 0
 	}
-	row := rowOf(i, entry)
-	row.Upload, row.Generation = info.Upload, info.Generation
-	if err := tx.PutObject(row); err != nil {
+	if recorded && old.ETag == row.ETag && old.Size == row.Size {
+		row.Sent, row.Base = old.Sent, old.Base // it is ours as before: whoever writes over it unseen must still be noticed
+	}
+	if err := c.see(tx, row, note); err != nil {
 		return err
 	}
 	return tx.PutInode(*i)
@@ -291,6 +244,9 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 // modeOf is the mode an object tells, with a type that fits its key.
 func (c *Cache) modeOf(i *index.Inode, info *object.Info) uint32 {
 	mode := info.Attr.Mode
+	if info.State == object.StateRefused {
+		mode = unix.S_IFREG
+	}
 	switch mode & modeType {
 	case unix.S_IFREG, unix.S_IFLNK, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK, unix.S_IFDIR:
 	default:
@@ -306,13 +262,13 @@ func (c *Cache) modeOf(i *index.Inode, info *object.Info) uint32 {
 }
 
 // replaceType gives an object whose type changed a new inode: no inode ever changes its type.
-func (c *Cache) replaceType(tx *index.Tx, i *index.Inode, e *object.Entry, note *[]func(Kernel)) error {
+func (c *Cache) replaceType(tx *index.Tx, i *index.Inode, e *object.Entry, note *news) error {
 	parent, name := i.Parent, i.Name
-	if err := tx.DeleteObject(e.Key); err != nil {
+	if err := tx.SawGone(e.Key); err != nil {
 		return err
 	}
 	if err := c.dropImported(tx, i, note); err != nil {
 		return err
 	}
-	return c.importNew(tx, parent, name, e)
+	return c.importNew(tx, parent, name, e, note)
 }

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"io"
+	"time"
 
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -16,6 +18,9 @@ type Bucket interface {
 	// CheckXattrs refuses extended attributes that do not fit in an object's headers.
 	CheckXattrs(map[string][]byte) error
 	MultipartThreshold() int64
+	// WriteOnly reports whether this host has no key for reading, and MayWrite where it may not write.
+	WriteOnly() bool
+	MayWrite(key string) error
 
 	List(context.Context, object.ListRequest) (object.Page, error)
 	Head(ctx context.Context, key string) (object.Info, error)
@@ -24,12 +29,39 @@ type Bucket interface {
 	Put(context.Context, object.PutRequest) (object.Info, error)
 	Copy(context.Context, object.CopyRequest) (object.Info, error)
 	SetAttr(context.Context, object.TagRequest) error
-	Delete(ctx context.Context, key string) error
+	// Remove deletes, and tells the version that this made in a bucket with versioning.
+	Remove(ctx context.Context, key string) (version string, err error)
+	// Versions, HeadVersion and RemoveVersion are about the versions of a key, the newest first.
+	Versions(ctx context.Context, key, under string, limit int) ([]object.Version, error)
+	HeadVersion(ctx context.Context, key, version string) (object.Info, error)
+	RemoveVersion(ctx context.Context, key, version string) error
+	// TakeLock, RenewLock and ReleaseLock keep other hosts with locks from replacing or removing a key.
+	TakeLock(ctx context.Context, key string, life time.Duration) (*object.Lock, error)
+	RenewLock(ctx context.Context, l *object.Lock) error
+	ReleaseLock(ctx context.Context, l *object.Lock) error
 	AbortMultipart(ctx context.Context, state []byte) error
+	// AbortBegun removes all multipart uploads of just this key, of which nothing else is known.
+	AbortBegun(ctx context.Context, key string) error
+	// DropLeaf removes the leaf-tag object of a generation that no object has any more.
+	DropLeaf(ctx context.Context, generation object.ID) error
 
-	// WrapLocal and UnwrapLocal keep the local key under the master key.
+	// BeginStage, StagePart and DropStage store the begin of a file that is larger than the cache.
+	BeginStage(ctx context.Context, partSize int64) (*object.Stage, error)
+	StagePart(ctx context.Context, s *object.Stage, n int, body io.ReaderAt) (crc uint64, err error)
+	DropStage(ctx context.Context, s *object.Stage) error
+
+	// SetHistory tells the bucket what this cache remembers of keys, and Trust is which objects of others it accepts.
+	SetHistory(object.History)
+	Trust() object.Trust
+
+	// NewSealing begins a content under a fresh key, and never waits for KMS.
+	NewSealing() (*object.Sealing, error)
+
+	// WrapLocal and UnwrapLocal keep the local key under the volume key and the master key; LocalStale tells that these are others
+	// by now, so that it should be wrapped anew.
 	WrapLocal(ctx context.Context, secret []byte) ([]byte, error)
 	UnwrapLocal(ctx context.Context, wrapped []byte) ([]byte, error)
+	LocalStale(wrapped []byte) bool
 }
 
 var _ Bucket = (*object.Bucket)(nil)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,24 +19,34 @@ import (
 
 // Cache is an open cache. All methods may be called at the same time.
 type Cache struct {
-	o         Options
-	bucket    Bucket
-	db        *index.DB
-	bodies    *body.Store
-	converge  uploads
-	opens     *opens
-	orphans   *orphans
-	activity  *activity
-	refresher *refresher
-	heads     *heads
-	resealer  *resealer
-	work      *workers
-	gate      *gate
-	kernel    kernelBox
-	pressure  pressure
-	conflicts atomic.Int64
-	last      atomic.Pointer[Status] // of the moment of Close
-	cancel    context.CancelFunc     // ends what work counts
+	o           Options
+	bucket      Bucket
+	db          *index.DB
+	bodies      *body.Store
+	converge    uploads
+	opens       *opens
+	orphans     *orphans
+	lives       lives
+	answers     answers
+	replayed    atomic.Int64 // calls that were answered from answers
+	activity    *activity
+	refresher   *refresher
+	heads       *heads
+	resealer    *resealer
+	work        *workers
+	gate        *gate
+	kernel      kernelBox
+	pressure    pressure
+	notices     *notices
+	arrivals    *arrivals
+	conflicts   atomic.Int64
+	conditional atomic.Bool // the bucket creates on condition: it has no versioning
+	blind       atomic.Bool // this host writes and cannot read: it need not try
+	leftOut     leftOuts
+	last        atomic.Pointer[Status] // of the moment of Close
+	background  context.Context        // of what work counts
+	cancel      context.CancelFunc     // ends it
+	rekeyed     time.Time              // when the key of the folder was replaced; for the keeper of bodies and the end
 
 	// names is held for writing while an inode is erased because others removed its object, and for reading while one is
 	// opened, so that an opened inode is never erased.
@@ -55,14 +66,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	secret, err := localSecret(ctx, o.Bucket, o.Dir)
+	db, err := openIndex(ctx, o)
 	if err != nil {
 		return nil, err
-	}
-	db, err := index.Open(filepath.Join(o.Dir, "index"), index.Options{Secret: secret, Logger: o.Logger})
-	clear(secret[:])
-	if err != nil {
-		return nil, fmt.Errorf("open cache %q: %w", o.Dir, err)
 	}
 	c, err := start(ctx, o, db)
 	if err != nil {
@@ -76,22 +82,28 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 	background, cancel := context.WithCancel(context.Background())
 	work := new(workers)
 	c := &Cache{
-		o: o, bucket: o.Bucket, db: db, opens: newOpens(), orphans: newOrphans(), activity: newActivity(),
+		o: o, bucket: patientBucket{o.Bucket, o.ListWait}, db: db, opens: newOpens(), orphans: newOrphans(), activity: newActivity(),
 		work: work, gate: newGate(work), refresher: newRefresher(background, work), heads: newHeads(background, work),
-		resealer: newResealer(background, work), cancel: cancel,
+		resealer: newResealer(background, work), notices: newNotices(), arrivals: newArrivals(), background: background, cancel: cancel,
 	}
 	if err := c.claim(); err != nil {
 		cancel()
 		return nil, err
 	}
-	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity, gate: c.gate}
+	if err := c.rejudge(); err != nil {
+		cancel()
+		return nil, err
+	}
+	o.Bucket.SetHistory(history{c})
+	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity, gate: c.gate, refused: c.refuse}
+	reading := &trackedBucket{Bucket: c.bucket, activity: c.activity, gate: c.gate, refused: c.refuse}
 	var err error
-	c.bodies, err = body.Open(filepath.Join(o.Dir, "body"), c.bodyOptions(tracked))
+	c.bodies, err = body.Open(filepath.Join(o.Dir, "body"), c.bodyOptions(reading))
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	if err := c.eraseOrphans(); err != nil {
+	if err := c.begin(); err != nil {
 		cancel()
 		return nil, errors.Join(err, c.bodies.Close())
 	}
@@ -134,17 +146,22 @@ func (c *Cache) claim() error {
 // CloseMode says what Close does with what is not in the bucket yet.
 type CloseMode int
 
-// The modes of Close: upload everything first, or leave it for the next start.
+// The modes of Close: upload everything first, or leave it for the next start. CloseHandOver is for a mount that goes on in another
+// process: what is open stays open, and what has no name any more stays readable.
 const (
 	CloseDrain CloseMode = iota
 	CloseNow
+	CloseHandOver
 )
 
 // Close ends the cache after the mount has ended. Files that are still open are sealed. With CloseDrain it uploads what the
 // bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned.
 func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	c.kernel.set(nil)
-	err := errors.Join(c.eraseOrphans(), c.sealOpen(ctx))
+	var err error
+	if mode != CloseHandOver {
+		err = errors.Join(c.eraseOrphans(), c.sealOpen(ctx, true))
+	}
 	if mode == CloseDrain && err == nil {
 		err = c.converge.Sync(ctx, "", nil)
 	}
@@ -153,13 +170,17 @@ func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	err = errors.Join(err, c.converge.Close())
 	last := c.Status()
 	c.last.Store(&last)
-	return errors.Join(err, c.bodies.Close(), c.db.Close())
+	return errors.Join(err, c.bodies.Close(), c.rekeyLast(), c.db.Close())
 }
 
-// sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended.
-func (c *Cache) sealOpen(ctx context.Context) error {
+// sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended. Without all it leaves out what is
+// larger than the cache and still being written.
+func (c *Cache) sealOpen(ctx context.Context, all bool) error {
 	var errs []error
 	for _, ino := range append(c.opens.writing(), c.resealer.left()...) {
+		if !all && c.opens.count(ino).writers > 0 && c.bodies.Staged(ino) {
+			continue
+		}
 		if err := c.seal(ctx, ino); err != nil {
 			errs = append(errs, fmt.Errorf("seal %s: %w", c.PathOf(ino), err))
 		}

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -18,24 +20,22 @@ type importer struct{ c *Cache }
 // until it is moved there.
 func (m importer) Import(_ context.Context, key string, found *object.Info) error {
 	c := m.c
-	var note []func(Kernel)
+	var note news
 	c.names.Lock()
 	defer c.names.Unlock()
 	err := c.db.Update(func(tx *index.Tx) error {
-		note = note[:0]
+		note.clear()
 		return c.importKey(tx, key, found, &note)
 	})
 	if err != nil {
 		return fmt.Errorf("import %q: %w", key, err)
 	}
-	for _, tell := range note {
-		tell(c.kernel.get())
-	}
+	c.spread(&note)
 	return nil
 }
 
 // importKey decides what becomes of a key that others changed.
-func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *[]func(Kernel)) error {
+func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *news) error {
 	o, recorded, err := tx.Object(key)
 	if err != nil {
 		return err
@@ -44,16 +44,37 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *[]
 	if err != nil {
 		return err
 	}
+	kept := recorded && found != nil && keptContent(&o, found)
+	if kept && (!named || o.Ino != ino) {
+		moved, err := c.catchUp(tx, &o, found, note)
+		if err != nil {
+			return err
+		}
+		if moved || !named {
+			return c.seeAnew(tx, &o, found, note)
+		}
+	}
 	if !named {
-		return c.importForeign(tx, key, recorded)
+		return c.importForeign(tx, key, recorded, note)
 	}
 	i, ok, err := tx.Inode(ino)
 	if err != nil || !ok {
 		return err
 	}
+	if recorded && !kept && o.Ino != i.Ino {
+		if err := c.strand(tx, &o, note); err != nil {
+			return err
+		}
+	}
 	clean := recorded && c.cleanAt(&i, &o)
+	if found != nil && object.IsFullMarker(key, found.Size) {
+		return c.occupied(tx, &i, key)
+	}
 	if found == nil {
-		if err := tx.DeleteObject(key); err != nil || !clean || isDir(&i) {
+		if recorded {
+			err = c.vanished(tx, &o, note)
+		}
+		if err != nil || !clean || isDir(&i) {
 			return err
 		}
 		return c.dropImported(tx, &i, note)
@@ -62,20 +83,107 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *[]
 	switch {
 	case isDir(&i):
 		return c.adoptMarker(tx, &i, &entry, found, note)
+	case kept && o.Ino != i.Ino: // of an inode that is gone; i comes in its place
+		return c.seeAnew(tx, &o, found, note)
+	case kept && clean:
+		i.AttrKnown = false
+		if err := tx.PutInode(i); err != nil {
+			return err
+		}
+		return c.seeAnew(tx, &o, found, note)
 	case clean:
-		return c.takeOutside(tx, &i, &entry, note)
+		_, err := c.follow(tx, &i, &o, &entry, found, note)
+		return err
+	case kept:
+		return c.meet(tx, &i, &o, found, note)
 	}
-	return c.keepBoth(tx, &i, &entry, found)
+	return c.keepBoth(tx, &i, &entry, found, note)
+}
+
+// keptContent reports whether an object holds the content that is recorded, and others changed no more than its headers and tags: it was
+// rewrapped, or got other attributes. Who had not written the content himself stores the same ciphertext as a generation of its own then.
+func keptContent(o *index.Object, found *object.Info) bool {
+	if found.State != object.StateAuthentic || o.Size != found.Size || o.Generation == (index.ID{}) {
+		return false
+	}
+	return o.Generation == found.Generation || o.ETag == found.ETag && o.Size > 0
+}
+
+// meet brings together what an object tells and what was changed here since it was recorded: of content and attributes, what was
+// changed here stays, and is still to be sent.
+func (c *Cache) meet(tx *index.Tx, i *index.Inode, o *index.Object, found *object.Info, note *news) error {
+	if found.State != object.StateRefused {
+		c.takeAttr(i, o, found)
+	}
+	i.AttrKnown = true
+	ino := i.Ino
+	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	if err := tx.PutInode(*i); err != nil {
+		return err
+	}
+	return c.seeAnew(tx, o, found, note)
+}
+
+// takeAttr takes over the attributes that were not changed here since the row was recorded.
+func (c *Cache) takeAttr(i *index.Inode, o *index.Object, found *object.Info) {
+	a := &found.Attr
+	if i.AttrVer == o.AttrVer {
+		i.Mode, i.UID, i.GID = i.Mode&modeType|c.modeOf(i, found)&modePerm, a.UID, a.GID
+		if i.Gen == o.Gen {
+			i.Mtime = a.Mtime
+		}
+	}
+	if i.XattrVer == o.XattrVer && found.XattrErr == nil { // unknown ones must not be written over as none
+		i.Xattrs = a.Xattrs
+	}
+}
+
+// catchUp gives an inode that was moved away from a key, which waits to be removed or to get another content, the attributes that others
+// set there meanwhile. It reports whether there is such an inode.
+func (c *Cache) catchUp(tx *index.Tx, o *index.Object, found *object.Info, note *news) (moved bool, err error) {
+	i, ok, err := tx.Inode(o.Ino)
+	if err != nil || !ok || i.Unlinked || isDir(&i) || found.State == object.StateRefused {
+		return false, err
+	}
+	old := i
+	if c.takeAttr(&i, o, found); i.Mode != old.Mode || i.UID != old.UID || i.GID != old.GID || i.Mtime != old.Mtime {
+		i.AttrVer++ // they are to be sent to where the content is now
+	}
+	if !maps.EqualFunc(i.Xattrs, old.Xattrs, bytes.Equal) {
+		i.XattrVer++
+	}
+	ino := i.Ino
+	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	return true, tx.PutInode(i)
+}
+
+// seeAnew records that an object which we know was stored again with the same content, under a new envelope.
+func (c *Cache) seeAnew(tx *index.Tx, o *index.Object, found *object.Info, note *news) error {
+	o.ETag, o.Modified = found.ETag, index.TimeSeen(found)
+	setInfo(o, found)
+	return c.see(tx, *o, note)
 }
 
 // importForeign forgets a key that we meant to delete or leave and that others wrote meanwhile: it is theirs now. Its
 // directory is listed anew at its next use and shows it.
-func (c *Cache) importForeign(tx *index.Tx, key string, recorded bool) error {
+func (c *Cache) importForeign(tx *index.Tx, key string, recorded bool, note *news) error {
 	if recorded {
-		if err := tx.DeleteObject(key); err != nil {
+		o, _, err := tx.Object(key)
+		if err != nil {
+			return err
+		}
+		if err := c.strand(tx, &o, note); err != nil {
+			return err
+		}
+		if err := tx.SawGone(key); err != nil {
 			return err
 		}
 	}
+	return listAgain(tx, key)
+}
+
+// listAgain has the nearest directory that a key is in listed at its next use.
+func listAgain(tx *index.Tx, key string) error {
 	for dir := strings.TrimSuffix(key, "/"); dir != ""; {
 		dir = dir[:strings.LastIndexByte(dir, '/')+1]
 		ino, ok, err := tx.Resolve(dir)
@@ -98,27 +206,27 @@ func (c *Cache) importForeign(tx *index.Tx, key string, recorded bool) error {
 
 // adoptMarker records a directory's marker that others wrote. Attributes that were changed here are written over it;
 // otherwise theirs are asked for.
-func (c *Cache) adoptMarker(tx *index.Tx, i *index.Inode, e *object.Entry, found *object.Info, note *[]func(Kernel)) error {
+func (c *Cache) adoptMarker(tx *index.Tx, i *index.Inode, e *object.Entry, found *object.Info, note *news) error {
 	row := rowOf(i, e)
-	row.Upload, row.Generation = found.Upload, found.Generation
+	setInfo(&row, found)
 	o, recorded, err := tx.Object(e.Key)
 	if err != nil {
 		return err
 	}
 	if recorded && c.cleanAt(i, &o) {
-		return c.recheck(tx, i, &row, note)
+		return c.askAgain(tx, i, &row, note)
 	}
 	row.AttrVer, row.XattrVer = 0, 0 // older than anything made here: ours is written again
-	return tx.PutObject(row)
+	return c.see(tx, row, note)
 }
 
 // keepBoth gives the version of others a name of its own beside ours.
-func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, found *object.Info) error {
+func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, found *object.Info, note *news) error {
 	name, err := c.conflictName(tx, ours)
 	if err != nil {
 		return err
 	}
-	if err := c.importNew(tx, ours.Parent, name, e); err != nil {
+	if err := c.importNew(tx, ours.Parent, name, e, note); err != nil {
 		return err
 	}
 	theirs, err := childInode(tx, ours.Parent, name)
@@ -126,7 +234,7 @@ func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, found
 		return err
 	}
 	// Its content will be copied to the new name, and the attributes travel with the copy.
-	if err := c.adopt(tx, &theirs, e, found, c.modeOf(&theirs, found)); err != nil {
+	if err := c.adopt(tx, &theirs, e, found, c.modeOf(&theirs, found), note); err != nil {
 		return err
 	}
 	c.o.Logger.Warn("changed here and elsewhere: both versions are kept", "path", c.keyPath(e.Key), "theirs", name)
@@ -136,22 +244,31 @@ func (c *Cache) keepBoth(tx *index.Tx, ours *index.Inode, e *object.Entry, found
 
 // conflictName finds a free name beside an inode's.
 func (c *Cache) conflictName(tx *index.Tx, i *index.Inode) (string, error) {
-	suffix := fmt.Sprintf(".conflict-%s-%s", cleanHost(c.o.Host), time.Now().UTC().Format("20060102T150405Z"))
-	base := i.Name
-	if room := MaxName - len(suffix) - len("-999"); len(base) > room {
-		base = strings.ToValidUTF8(base[:room], "")
-	}
-	for n := 0; n < 1000; n++ {
-		name := base + suffix
-		if n > 0 {
-			name = fmt.Sprintf("%s-%d", name, n)
-		}
+	dir, _ := tx.Path(i.Parent)
+	for n := range maxConflicts {
+		name := c.conflictOf(dir, i.Name, time.Now(), n)
 		_, taken, err := tx.Child(i.Parent, name)
 		if err != nil || !taken {
 			return name, err
 		}
 	}
 	return "", fmt.Errorf("no free name beside %q", i.Name)
+}
+
+// maxConflicts is how many conflicts of one name in one second find a name of their own.
+const maxConflicts = 1000
+
+// conflictOf is the n-th name in a directory for a version of another writer that this machine found.
+func (c *Cache) conflictOf(dir, base string, at time.Time, n int) string {
+	suffix := fmt.Sprintf(".conflict-%s-%s", cleanHost(c.o.Host), at.UTC().Format("20060102T150405Z"))
+	room := max(0, min(MaxName, c.bucket.KeyRoom()-len(dir))-len(suffix)-len("-999"))
+	if len(base) > room {
+		base = strings.ToValidUTF8(base[:room], "")
+	}
+	if n == 0 {
+		return base + suffix
+	}
+	return fmt.Sprintf("%s%s-%d", base, suffix, n)
 }
 
 // maxHost bounds the part of a conflict's name that tells the host.

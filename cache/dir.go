@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sort"
 	"sync"
 
@@ -11,7 +13,8 @@ import (
 )
 
 const (
-	// snapshotMax is the number of entries up to which a directory stream is a snapshot; above it the stream follows the
+	// snapshotMax is the number of entries up to which a directory stream is a snapshot in the order of inode numbers, whose
+	// positions are these numbers: they mean the same to any stream, also in another process. Above it the stream follows the
 	// index by name and remembers only where its answers ended.
 	snapshotMax = 4096
 	// firstOff is the position after "." and "..".
@@ -23,11 +26,14 @@ type Dir struct {
 	c      *Cache
 	ino    Ino
 	parent Ino
+	handle uint64 // names the stream in the index, where a later life finds its marks; 0: there will be none
 
 	mu    sync.Mutex // guards the fields below
-	names []nameIno  // the snapshot; nil before the first Read, and for large directories
+	names []nameIno  // the snapshot, by inode number; nil before the first Read, and for large directories
 	large bool
 	marks []mark // for large directories, sorted by off
+	fresh *mark  // not in the index yet
+	taken bool   // resumed: a snapshot has as many entries as there are
 }
 
 type nameIno struct {
@@ -50,11 +56,15 @@ func (c *Cache) OpenDir(ctx context.Context, ino Ino) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{c: c, ino: ino, parent: i.Parent}
-	if ino == Root || d.parent == 0 {
+	return c.dirFor(&i), nil
+}
+
+func (c *Cache) dirFor(i *index.Inode) *Dir {
+	d := &Dir{c: c, ino: i.Ino, parent: i.Parent}
+	if i.Ino == Root || d.parent == 0 {
 		d.parent = Root
 	}
-	return d, nil
+	return d
 }
 
 // openDirInode counts an opening of a directory that exists; a removal comes before it or after it.
@@ -74,6 +84,7 @@ func (c *Cache) openDirInode(ino Ino) (index.Inode, error) {
 
 // Close ends a directory stream.
 func (d *Dir) Close() {
+	d.dropMarks()
 	if left := d.c.opens.remove(d.ino, false); left.all == 0 {
 		d.c.reap(d.ino)
 	}
@@ -85,7 +96,7 @@ func (d *Dir) Read(off uint64, attributes bool, fn func(DirEntry) bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if off == 0 {
-		d.names, d.large, d.marks = nil, false, nil
+		d.names, d.large, d.marks, d.taken = nil, false, nil, false
 	}
 	for ; off < firstOff; off++ {
 		e := DirEntry{Name: ".", Ino: d.ino, Mode: unix.S_IFDIR, Off: off + 1}
@@ -96,7 +107,7 @@ func (d *Dir) Read(off uint64, attributes bool, fn func(DirEntry) bool) error {
 			return nil
 		}
 	}
-	return d.c.db.View(func(tx *index.Tx) error {
+	err := d.c.db.View(func(tx *index.Tx) error {
 		if d.names == nil && !d.large {
 			if err := d.snapshot(tx); err != nil {
 				return err
@@ -107,6 +118,10 @@ func (d *Dir) Read(off uint64, attributes bool, fn func(DirEntry) bool) error {
 		}
 		return d.replay(tx, off-firstOff, attributes, fn)
 	})
+	if err != nil {
+		return err
+	}
+	return d.keepMark()
 }
 
 // snapshot reads the names once, or finds that there are too many.
@@ -117,18 +132,19 @@ func (d *Dir) snapshot(tx *index.Tx) error {
 			return true
 		}
 		d.names = append(d.names, nameIno{name, ino})
-		return len(d.names) <= snapshotMax
+		return d.taken || len(d.names) <= snapshotMax
 	})
-	if len(d.names) > snapshotMax {
+	if !d.taken && len(d.names) > snapshotMax {
 		d.names, d.large = nil, true
 	}
+	slices.SortFunc(d.names, func(a, b nameIno) int { return cmp.Compare(a.ino, b.ino) })
 	return err
 }
 
-// replay gives entries of the snapshot; those that went meanwhile are left out.
+// replay gives entries of the snapshot whose inodes come behind from; those that went meanwhile are left out.
 func (d *Dir) replay(tx *index.Tx, from uint64, attributes bool, fn func(DirEntry) bool) error {
-	for at := from; at < uint64(len(d.names)); at++ {
-		n := d.names[at]
+	at := sort.Search(len(d.names), func(n int) bool { return uint64(d.names[n].ino) > from })
+	for _, n := range d.names[at:] {
 		i, ok, err := tx.Inode(n.ino)
 		if err != nil {
 			return err
@@ -136,7 +152,7 @@ func (d *Dir) replay(tx *index.Tx, from uint64, attributes bool, fn func(DirEntr
 		if !ok || i.Unlinked || i.Parent != d.ino || i.Name != n.name {
 			continue
 		}
-		if !fn(entryOf(&i, n.name, firstOff+at+1, attributes)) {
+		if !fn(entryOf(&i, n.name, firstOff+uint64(n.ino), attributes)) {
 			return nil
 		}
 	}
@@ -174,7 +190,9 @@ func (d *Dir) stream(tx *index.Tx, from uint64, fn func(DirEntry) bool) error {
 		at, last = at+1, name
 		return true
 	})
-	d.remember(mark{at, last})
+	if m := (mark{at, last}); d.remember(m) {
+		d.fresh = &m
+	}
 	return err
 }
 
@@ -187,13 +205,14 @@ func (d *Dir) seek(from uint64) (at uint64, last string) {
 	return d.marks[n-1].off, d.marks[n-1].name
 }
 
-// remember keeps a mark in order.
-func (d *Dir) remember(m mark) {
+// remember keeps a mark in order, and reports whether it is new.
+func (d *Dir) remember(m mark) bool {
 	n := sort.Search(len(d.marks), func(i int) bool { return d.marks[i].off >= m.off })
 	if n < len(d.marks) && d.marks[n].off == m.off {
-		return
+		return false
 	}
 	d.marks = append(d.marks, mark{})
 	copy(d.marks[n+1:], d.marks[n:])
 	d.marks[n] = m
+	return true
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cache/body"
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // What calls fail with; package fs has the errno of each. Errors that wrap none of these are failures of the bucket or of
@@ -49,6 +50,29 @@ var (
 	ErrCorrupt     = index.ErrCorrupt
 	// ErrDiskFull: the disk of the cache has no room for another file.
 	ErrDiskFull = index.ErrFull
+	// ErrUntrusted: the object was not written by a key holder of the volume, or was changed since; its content is not handed out.
+	ErrUntrusted = body.ErrUntrusted
+	// ErrWriteOnly: this host can write to the volume and not read it.
+	ErrWriteOnly = object.ErrWriteOnly
+	// ErrDenied, ErrCredentials and ErrKeyDenied: the bucket, or KMS, refuses us.
+	ErrDenied      = object.ErrDenied
+	ErrCredentials = object.ErrCredentials
+	ErrKeyDenied   = object.ErrKMSDenied
+	// ErrNoBucket: there is no such bucket any more.
+	ErrNoBucket = object.ErrNoSuchBucket
+	// ErrArchived: the object must be restored before it can be read.
+	ErrArchived = object.ErrArchived
+	// ErrImmutable: a retention policy protects the object.
+	ErrImmutable = object.ErrImmutable
+	// ErrQuota: a limit on stored bytes or an unpaid account.
+	ErrQuota = object.ErrQuota
+	// ErrUnavailable, ErrThrottled, ErrUnreachable and ErrKeyUnreachable: the bucket, or KMS, gave no usable answer while we waited.
+	ErrUnavailable    = object.ErrUnavailable
+	ErrThrottled      = object.ErrThrottled
+	ErrUnreachable    = object.ErrUnreachable
+	ErrKeyUnreachable = object.ErrKMSUnreachable
+	// ErrAway: the begin of a file larger than the cache cannot be read before it is closed and uploaded.
+	ErrAway = body.ErrAway
 	// ErrStale: others changed the object of an open file.
 	ErrStale = body.ErrStale
 	// ErrNoContent: the inode was removed while a call was under way.

@@ -24,8 +24,23 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 	if err := c.known(ctx, ino); err != nil {
 		return err
 	}
+	if m.Write || m.Truncate {
+		if err := c.changeAllowed(ino); err != nil {
+			return err
+		}
+	}
+	if !m.Truncate && !m.Write { // the kernel truncates after it has opened for writing; other writes ask for the content
+		if err := c.trusted(ino); err != nil {
+			return err
+		}
+	}
 	if err := c.addOpening(ino, m.Write); err != nil {
 		return err
+	}
+	if m.Append && m.Write {
+		if err := c.appended(ino); err != nil {
+			return orErr(err, c.Release(ctx, ino, m.Write))
+		}
 	}
 	if !m.Truncate && !m.KillPriv {
 		return nil
@@ -65,7 +80,15 @@ func (c *Cache) Release(ctx context.Context, ino Ino, write bool) error {
 	if left.all == 0 {
 		c.reap(ino)
 	}
-	if !write || left.writers > 0 || c.unlinked(ino) {
+	if !write {
+		return nil
+	}
+	return c.sealLast(ctx, ino, left.writers)
+}
+
+// sealLast seals what the last of its writers wrote.
+func (c *Cache) sealLast(ctx context.Context, ino Ino, writers int) error {
+	if writers > 0 || c.unlinked(ino) {
 		return nil
 	}
 	// The bytes are safe already; what is missing for the upload is done even when nobody waits for it any more.
@@ -105,6 +128,40 @@ func (c *Cache) commit(ino Ino) error {
 		return err
 	}
 	return c.db.Update(func(tx *index.Tx) error { return c.committed(tx, ino) })
+}
+
+// commitSynced is commit of content that a program waits for: it does not appear in the bucket before what was there before it.
+func (c *Cache) commitSynced(ino Ino) error {
+	if unchanged, err := c.inBucket(ino); unchanged || err != nil {
+		return err
+	}
+	return c.db.Update(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok || i.Unlinked {
+			return err
+		}
+		i.Synced = true
+		if err := tx.PutInode(i); err != nil {
+			return err
+		}
+		return c.committed(tx, ino)
+	})
+}
+
+// appended notes that a file is written to at its end, as logs are.
+func (c *Cache) appended(ino Ino) error {
+	i, err := c.inode(ino)
+	if err != nil || i.Refers || isDir(&i) {
+		return err
+	}
+	return c.db.Update(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok {
+			return err
+		}
+		i.Refers = true
+		return tx.PutInode(i)
+	})
 }
 
 // committed is commit in a transaction.
@@ -230,16 +287,28 @@ func (c *Cache) Fsync(ctx context.Context, ino Ino) error {
 	if isDir(&i) {
 		return c.FsyncDir(ctx, ino)
 	}
-	if err := c.commit(ino); err != nil {
+	if err := c.commitSynced(ino); err != nil {
 		return fmt.Errorf("fsync: %w", err)
 	}
 	if err := c.bodies.Fsync(ctx, ino); err != nil {
 		return fmt.Errorf("fsync: %w", err)
 	}
 	if !c.o.FsyncRemote {
-		return nil
+		return c.refusal(ino, true)
 	}
 	return c.push(ctx, ino)
+}
+
+// refusal is why the bucket refuses a file that was accepted here, be it closed since. once answers each refusal one time.
+func (c *Cache) refusal(ino Ino, once bool) error {
+	key, err := c.dirKey(ino)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	if err := c.converge.Refusal(key, once); err != nil {
+		return fmt.Errorf("upload: %w", err)
+	}
+	return nil
 }
 
 // FsyncDir makes the names of a directory outlive a power cut, and with FsyncRemote waits until the bucket has what
@@ -367,6 +436,9 @@ func (c *Cache) Readlink(ctx context.Context, ino Ino) (string, error) {
 	}
 	if i.Target != "" {
 		return i.Target, nil
+	}
+	if err := c.trusted(ino); err != nil {
+		return "", err
 	}
 	if i.Size > maxTarget {
 		return "", fmt.Errorf("target of %d bytes: %w", i.Size, ErrNameTooLong)

@@ -31,4 +31,9 @@ func (b *kernelBox) set(k Kernel) {
 }
 
 // SetKernel names who is told what the kernel should forget; nil ends it.
-func (c *Cache) SetKernel(k Kernel) { c.kernel.set(k) }
+func (c *Cache) SetKernel(k Kernel) {
+	c.kernel.set(k)
+	if k != nil && c.heir() {
+		c.meetKernel(k)
+	}
+}

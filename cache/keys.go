@@ -31,12 +31,12 @@ func (c *Cache) checkName(parent Ino, name string) error {
 	return nil
 }
 
-// checkKey refuses a key that is too long with the mounted prefix.
+// checkKey refuses a key that is too long with the mounted prefix, or where this host may not write.
 func (c *Cache) checkKey(key string) error {
 	if len(key) > c.bucket.KeyRoom() {
 		return ErrNameTooLong
 	}
-	return nil
+	return c.mayWrite(key)
 }
 
 // childKey is the key a name gets in a directory; ok is false when the directory itself has none (it was removed).

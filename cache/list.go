@@ -15,6 +15,12 @@ import (
 // errMoved ends an import whose directory got another name meanwhile; the next use lists it again.
 var errMoved = errors.New("the directory was moved while it was listed")
 
+// errEndless says that a listing leads nowhere.
+var errEndless = errors.New("the listing does not end")
+
+// maxEntries is how many names of one directory are believed: about 150 MB of seen, and some GB of the index.
+const maxEntries = 10_000_000
+
 // importBatch bounds the changes of one transaction of an import.
 const importBatch = 500
 
@@ -25,9 +31,15 @@ type lister struct {
 	key  string
 	look *watch
 	seed maphash.Seed
-	seen map[uint64]struct{} // hashes of the names shown; a collision delays the notice of a removal to the next listing
+	seen map[uint64]struct{} // hashes of the names shown, directories' with a slash; a collision delays the notice of a removal to the next listing
 	own  bool                // the directory's own marker was shown
-	note []func(Kernel)      // told after the transaction
+	full bool                // its key was shown with content
+	left leftOut             // what cannot be shown
+	hull []Ino               // directories that show nothing in the bucket and are full here
+	hid  bool                // a file was left out for a directory
+	went bool                // a directory went
+	note news                // told after the transaction
+	ask  []Ino               // files of ours that others changed: their objects tell what they were written over
 }
 
 // list asks the bucket for the entries of a directory and imports them page by page.
@@ -39,8 +51,27 @@ func (c *Cache) list(ctx context.Context, dir Ino) error {
 	l := &lister{c: c, dir: dir, key: key, look: c.activity.watch(), seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
 	defer l.look.stop()
 	begun := now()
-	for token := ""; ; {
-		page, err := c.bucket.List(ctx, object.ListRequest{Dir: key, Token: token})
+	if err := l.pages(ctx); err != nil {
+		return err
+	}
+	if err := l.absent(); err != nil {
+		return err
+	}
+	if err := l.empty(); err != nil {
+		return err
+	}
+	if l.hid && l.went { // perhaps the one in the file's place
+		return c.list(ctx, dir)
+	}
+	c.leftOut.note(dir, "/"+key, &l.left, c.o.Logger)
+	return l.finish(begun)
+}
+
+// pages imports all pages. Their names must go on rising, and there must be an end: whoever keeps the bucket could keep us here.
+func (l *lister) pages(ctx context.Context) error {
+	r := object.ListRequest{Dir: l.key}
+	for empty := 0; ; {
+		page, err := l.c.bucket.List(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -48,14 +79,18 @@ func (c *Cache) list(ctx context.Context, dir Ino) error {
 			return err
 		}
 		if page.Next == "" {
-			break
+			return nil
 		}
-		token = page.Next
+		if page.Last != "" {
+			r.Behind, empty = page.Last, 0
+		} else {
+			empty++
+		}
+		if empty > object.MaxEmptyPages || len(l.seen) > maxEntries {
+			return errEndless
+		}
+		r.Token = page.Next
 	}
-	if err := l.absent(); err != nil {
-		return err
-	}
-	return l.finish(begun)
 }
 
 // dirKey is the key of a directory in the tree.
@@ -75,8 +110,9 @@ func (l *lister) hash(name string) uint64 { return maphash.String(l.seed, name) 
 
 // page imports one page: a read decides what differs, a write changes it.
 func (l *lister) page(page *object.Page) error {
-	if len(page.Unusable) > 0 {
-		l.c.o.Logger.Warn("objects left out: their keys cannot be file names", "directory", "/"+l.key, "count", len(page.Unusable))
+	for _, u := range page.Unusable {
+		l.left.add(u.Key, u.Reason)
+		l.full = l.full || u.Key == l.key && l.key != ""
 	}
 	var files []object.Entry
 	var dirs []string
@@ -90,14 +126,14 @@ func (l *lister) page(page *object.Page) error {
 			}
 			if o, ok, err := tx.Object(e.Key); err != nil {
 				return err
-			} else if !ok || o.Modified == 0 || differs(&o, &e) {
+			} else if !ok || o.Modified <= 0 || differs(&o, &e) {
 				files = append(files, e)
 			}
 		}
 		for _, d := range page.Dirs {
 			name := strings.TrimSuffix(strings.TrimPrefix(d, l.key), "/")
-			l.seen[l.hash(name)] = struct{}{}
-			if _, ok, err := tx.Child(l.dir, name); err != nil {
+			l.seen[l.hash(name+"/")] = struct{}{}
+			if ok, err := isDirAt(tx, l.dir, name); err != nil {
 				return err
 			} else if !ok {
 				dirs = append(dirs, d)
@@ -108,7 +144,8 @@ func (l *lister) page(page *object.Page) error {
 	if err != nil || len(files)+len(dirs) == 0 {
 		return err
 	}
-	return l.update(func(tx *index.Tx) error {
+	err = l.update(func(tx *index.Tx) error {
+		l.ask = l.ask[:0]
 		for _, d := range dirs {
 			if err := l.newDir(tx, d); err != nil {
 				return err
@@ -121,11 +158,15 @@ func (l *lister) page(page *object.Page) error {
 		}
 		return nil
 	})
+	for _, ino := range l.ask {
+		l.c.heads.join(l.c.heads.running, ino, l.c.askAmongMany)
+	}
+	return err
 }
 
 // update runs a transaction of the import and tells the kernel afterwards.
 func (l *lister) update(fn func(*index.Tx) error) error {
-	l.note = l.note[:0]
+	l.note.clear()
 	l.c.names.Lock()
 	defer l.c.names.Unlock()
 	err := l.c.db.Update(func(tx *index.Tx) error {
@@ -137,19 +178,14 @@ func (l *lister) update(fn func(*index.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	for _, tell := range l.note {
-		tell(l.c.kernel.get())
-	}
+	l.c.spread(&l.note)
 	return nil
 }
 
 // differs compares what the bucket shows with what we know it to hold. Equal ETags mean equal bytes, but not equal
-// attributes: all empty objects share one, so the time is looked at too where it is known.
+// attributes: all empty objects share one, so the time is looked at too.
 func differs(o *index.Object, e *object.Entry) bool {
-	if o.ETag != e.ETag || o.Size != e.Size {
-		return true
-	}
-	return o.Modified != 0 && o.Modified != e.Modified.UnixNano()
+	return o.ETag != e.ETag || o.Size != e.Size || !o.SameTime(e.Modified)
 }
 
 // seenAt notes the time of an object of ours, which the answer to a PUT does not tell: a later one is a change by others.
@@ -174,9 +210,6 @@ func (l *lister) newDir(tx *index.Tx, key string) error {
 	if hidden(l.dir, name) || len(name) > MaxName {
 		return nil
 	}
-	if _, ok, err := tx.Child(l.dir, name); err != nil || ok {
-		return err
-	}
 	if l.look.touchedUnder(key) {
 		return nil
 	}
@@ -185,6 +218,9 @@ func (l *lister) newDir(tx *index.Tx, key string) error {
 		return err
 	}
 	if err := tx.PendsUnder(key, func(index.Pend) bool { known = true; return false }); err != nil || known {
+		return err
+	}
+	if free, err := l.giveWay(tx, key, name); err != nil || !free {
 		return err
 	}
 	i := index.Inode{
@@ -222,11 +258,15 @@ func (l *lister) file(tx *index.Tx, e *object.Entry) error {
 	case !taken && recorded:
 		return nil // garbage of ours that changed under us: converge looks before it deletes
 	case !taken:
-		return l.c.importNew(tx, l.dir, name, e)
+		return l.c.importNew(tx, l.dir, name, e, &l.note)
 	}
 	i, ok, err := tx.Inode(ino)
 	if err != nil || !ok {
 		return err
+	}
+	if isDir(&i) && !recorded {
+		l.left.add(e.Key, errClash)
+		l.hid = true
 	}
 	if !recorded || isDir(&i) || !l.c.cleanAt(&i, &o) {
 		return nil // a conflict: converge finds it when it writes the key, and keeps both
@@ -235,11 +275,25 @@ func (l *lister) file(tx *index.Tx, e *object.Entry) error {
 		o.Modified = e.Modified.UnixNano()
 		return l.c.recheck(tx, &i, &o, &l.note)
 	}
-	return l.c.takeOutside(tx, &i, e, &l.note)
+	if o.Sent != (index.ID{}) {
+		return l.askOver(tx, &i)
+	}
+	return l.c.takeOutside(tx, &i, e, nil, &l.note)
 }
 
+// askOver leaves what others wrote over a version of ours to the question for its attributes.
+func (l *lister) askOver(tx *index.Tx, i *index.Inode) error {
+	ino := i.Ino
+	l.ask = append(l.ask, ino)
+	l.note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	i.AttrKnown = false
+	return tx.PutInode(*i)
+}
+
+// sameContent reports whether no more than attributes changed. All empty objects are equal; whether one was written over an empty one of
+// ours is asked for.
 func sameContent(o *index.Object, e *object.Entry) bool {
-	return o.ETag == e.ETag && o.Size == e.Size && e.Size > 0
+	return o.ETag == e.ETag && o.Size == e.Size && (e.Size > 0 || o.Sent == (index.ID{}))
 }
 
 // marker records the directory's own marker object.
@@ -261,9 +315,14 @@ func (l *lister) marker(tx *index.Tx, e *object.Entry) error {
 	if !recorded && i.AttrKnown && i.Marker {
 		return nil // ours is about to be written; converge looks before
 	}
-	i.Marker, i.AttrKnown = true, false
-	l.note = append(l.note, func(k Kernel) { k.ForgetInode(l.dir) })
-	if err := tx.PutObject(rowOf(&i, e)); err != nil {
+	i.Marker = true
+	if recorded && o.ETag == e.ETag && o.Size == e.Size {
+		o.Modified = e.Modified.UnixNano()
+		return l.c.recheck(tx, &i, &o, &l.note)
+	}
+	i.AttrKnown = false
+	l.note.tell(func(k Kernel) { k.ForgetInode(l.dir) })
+	if err := l.c.see(tx, rowOf(&i, e), &l.note); err != nil {
 		return err
 	}
 	return tx.PutInode(i)
@@ -276,17 +335,20 @@ func (l *lister) absent() error {
 		var gone []Ino
 		last, more := "", false
 		err := l.c.db.View(func(tx *index.Tx) error {
-			return tx.Children(l.dir, after, func(name string, ino Ino) bool {
+			var failed error
+			err := tx.Children(l.dir, after, func(name string, ino Ino) bool {
 				if len(gone) == importBatch {
 					more = true
 					return false
 				}
 				last = name
-				if _, ok := l.seen[l.hash(name)]; !ok {
+				var shown bool
+				if shown, failed = l.shown(tx, name, ino); !shown {
 					gone = append(gone, ino)
 				}
-				return true
+				return failed == nil
 			})
+			return orErr(err, failed)
 		})
 		if err != nil {
 			return err
@@ -301,6 +363,17 @@ func (l *lister) absent() error {
 		}
 		after = last
 	}
+}
+
+// shown reports whether the listing had an object for an entry. A name that was shown as the other of file and directory was not.
+func (l *lister) shown(tx *index.Tx, name string, ino Ino) (bool, error) {
+	_, file := l.seen[l.hash(name)]
+	_, dir := l.seen[l.hash(name+"/")]
+	if file == dir {
+		return file, nil
+	}
+	i, ok, err := tx.Inode(ino)
+	return err == nil && ok && isDir(&i) == dir, err
 }
 
 func (l *lister) removeGone(gone []Ino) error {
@@ -340,14 +413,14 @@ func (l *lister) removed(tx *index.Tx, i *index.Inode) error {
 	if !recorded || !l.c.cleanAt(i, &o) {
 		return nil
 	}
-	if err := tx.DeleteObject(key); err != nil {
+	if err := l.c.vanished(tx, &o, &l.note); err != nil {
 		return err
 	}
 	return l.c.dropImported(tx, i, &l.note)
 }
 
-// removedDir takes away a directory that shows nothing: at once when it is empty here and no marker of it waits to be
-// written; otherwise it is listed at its next use, which removes what others deleted in it.
+// removedDir takes away a directory that shows nothing, when it is empty here and no marker of it waits to be written. One that is
+// full is left to empty.
 func (l *lister) removedDir(tx *index.Tx, i *index.Inode, key string, recorded bool) error {
 	if l.look.touchedUnder(key) || i.Marker && !recorded {
 		return nil
@@ -357,10 +430,12 @@ func (l *lister) removedDir(tx *index.Tx, i *index.Inode, key string, recorded b
 		return err
 	}
 	if full {
+		l.hull = append(l.hull, i.Ino)
 		i.ListedAt = 0
 		return tx.PutInode(*i)
 	}
-	if err := tx.DeleteObject(key); err != nil {
+	l.went = true
+	if err := tx.SawGone(key); err != nil {
 		return err
 	}
 	return l.c.dropImported(tx, i, &l.note)
@@ -373,6 +448,12 @@ func (l *lister) finish(begun int64) error {
 		if err != nil || !ok {
 			return err
 		}
+		if l.full {
+			if err := l.c.occupied(tx, &i, l.key); err != nil {
+				return err
+			}
+		}
+		i.Occupied = l.full
 		if !l.own && i.Ino != Root {
 			if err := l.markerGone(tx, &i); err != nil {
 				return err
@@ -397,5 +478,5 @@ func (l *lister) markerGone(tx *index.Tx, i *index.Inode) error {
 		return err
 	}
 	i.Marker = false
-	return tx.DeleteObject(l.key)
+	return tx.SawGone(l.key)
 }

@@ -16,6 +16,9 @@ const maxTarget = 4095
 // Create makes a regular file and opens it. A file that came into being since the kernel looked is opened, unless m.Exclusive
 // forbids it.
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
+	if st, done := c.answeredWith(ctx); done {
+		return st, c.addOpening(st.Ino, m.Write)
+	}
 	st, err := c.createNew(ctx, parent, name, n, m)
 	if m.Exclusive || !errors.Is(err, ErrExist) {
 		return st, err
@@ -34,8 +37,12 @@ func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m Op
 func (c *Cache) createNew(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
 	n.Mode = n.Mode&modePerm | unix.S_IFREG
 	var opened Ino
-	made, err := c.make(ctx, parent, name, n, func(_ *index.Tx, i *index.Inode) error {
-		opened = i.Ino
+	put := c.make
+	if m.Exclusive {
+		put = c.makeFirst
+	}
+	made, err := put(ctx, parent, name, n, func(_ *index.Tx, i *index.Inode) error {
+		opened, i.Refers = i.Ino, m.Append
 		c.opens.add(opened, m.Write)
 		return nil
 	})
@@ -54,6 +61,9 @@ func (c *Cache) createNew(ctx context.Context, parent Ino, name string, n New, m
 // Mknod makes a file that is not opened: regular, fifo, socket or device. All but the first are attributes of an empty
 // object.
 func (c *Cache) Mknod(ctx context.Context, parent Ino, name string, n New) (Stat, error) {
+	if st, done := c.answeredWith(ctx); done {
+		return st, nil
+	}
 	switch n.Mode & modeType {
 	case 0:
 		n.Mode |= unix.S_IFREG
@@ -70,8 +80,11 @@ func (c *Cache) Mknod(ctx context.Context, parent Ino, name string, n New) (Stat
 
 // Mkdir makes a directory; it gets a marker object.
 func (c *Cache) Mkdir(ctx context.Context, parent Ino, name string, n New) (Stat, error) {
+	if st, done := c.answeredWith(ctx); done {
+		return st, nil
+	}
 	n.Mode = n.Mode&modePerm | unix.S_IFDIR
-	made, err := c.make(ctx, parent, name, n, func(_ *index.Tx, i *index.Inode) error {
+	made, err := c.makeFirst(ctx, parent, name, n, func(_ *index.Tx, i *index.Inode) error {
 		i.Marker = true
 		i.Complete = true // its parent's listing showed no such name
 		i.ListedAt = now()
@@ -85,6 +98,9 @@ func (c *Cache) Mkdir(ctx context.Context, parent Ino, name string, n New) (Stat
 
 // Symlink makes a symbolic link; its target is the content of its object.
 func (c *Cache) Symlink(ctx context.Context, parent Ino, name, target string, n New) (Stat, error) {
+	if st, done := c.answeredWith(ctx); done {
+		return st, nil
+	}
 	if target == "" || len(target) > maxTarget {
 		return Stat{}, ErrNameTooLong
 	}
@@ -162,6 +178,9 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill f
 		if err := tx.PutInode(made); err != nil {
 			return err
 		}
+		if err := c.keepAnswer(ctx, tx, made.Ino); err != nil {
+			return err
+		}
 		return touchDir(tx, dir)
 	})
 	if err != nil {
@@ -189,13 +208,19 @@ func (c *Cache) newInode(tx *index.Tx, dir *index.Inode, n New) index.Inode {
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev,
 		Atime: t, Mtime: t, Ctime: t, ChangedAt: t, ClosedAt: t, Sealed: true, AttrKnown: true, AttrVer: 1,
 	}
-	if dir.Mode&unix.S_ISGID != 0 {
-		i.GID = dir.GID
-		if isDir(&i) {
-			i.Mode |= unix.S_ISGID
-		}
-	}
+	inheritGroup(dir, &i)
 	return i
+}
+
+// inheritGroup gives a new inode what its directory hands on.
+func inheritGroup(dir, i *index.Inode) {
+	if dir.Mode&unix.S_ISGID == 0 {
+		return
+	}
+	i.GID = dir.GID
+	if isDir(i) {
+		i.Mode |= unix.S_ISGID
+	}
 }
 
 // dirOf reads a directory that still has its place in the tree.

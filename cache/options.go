@@ -5,7 +5,13 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
+
+// IndexFormat names the layout of the index in a cache folder: a program that has another cannot go on with a mount.
+const IndexFormat = index.Format
 
 // Defaults of Options.
 const (
@@ -28,16 +34,28 @@ type Options struct {
 	MetaTTL time.Duration
 	// Workers is the number of requests that change the bucket at once; 0 is converge's default.
 	Workers int
+	// ReadWait, AttrWait and ListWait bound how long a program waits for content, for the attributes of one object and for the first
+	// listing of a directory; 0 is 60, 30 and 60 seconds.
+	ReadWait, AttrWait, ListWait time.Duration
 	// ReadOnly refuses every change.
 	ReadOnly bool
 	// FsyncRemote and CloseRemote make fsync and close wait for the bucket.
 	FsyncRemote, CloseRemote bool
 	// Exclusive says that nobody else writes to the prefix: looks before overwriting are left out.
 	Exclusive bool
+	// CreateRemote makes files that must not exist, and directories, in the bucket at once: of two hosts one is the first.
+	CreateRemote bool
+	// Locks locks an object in the bucket before it is replaced or removed, at two more requests. All hosts must.
+	Locks bool
 	// UID, GID and Umask are for the root and for objects that carry no attributes.
 	UID, GID, Umask uint32
 	// Host names this machine in conflict copies; its host name when empty.
 	Host string
+	// Life counts the processes that serve one mount, from 1 on; 0: the mount ends with its process. Above 1 the cache takes over from
+	// the life before: the kernel has files open and knows names.
+	Life uint16
+	// Notice, when set, is told of objects that vanished and of older versions that came back. It must be quick.
+	Notice func(object.Notice)
 	// Logger gets what goes wrong; slog.Default when nil.
 	Logger *slog.Logger
 }
@@ -56,6 +74,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MetaTTL == 0 {
 		o.MetaTTL = DefaultMetaTTL
 	}
+	o.ReadWait, o.AttrWait, o.ListWait = orDefault(o.ReadWait, readWait), orDefault(o.AttrWait, headWait), orDefault(o.ListWait, firstListWait)
 	if o.Host == "" {
 		o.Host, _ = os.Hostname() // empty is said as "unknown"
 	}
@@ -63,6 +82,14 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.Default()
 	}
 	return o, nil
+}
+
+// orDefault is d, or def when it says nothing.
+func orDefault(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
 }
 
 // identity names what the folder is a cache of. Endpoints of one bucket differ (internal, accelerated), so they are not in it.

@@ -38,13 +38,37 @@ func parseOrphanKey(key []byte) (ino Ino, ok bool) {
 // have to be waited for.
 func (c *Cache) orphan(tx *index.Tx, ino Ino, forgotten bool) error {
 	c.orphans.mu.Lock()
-	c.orphans.known[ino] = forgotten || !c.kernel.present()
+	c.orphans.known[ino] = forgotten || !c.kernel.present() && !c.heir()
 	c.orphans.mu.Unlock()
 	return tx.PutRaw(orphanTable, orphanKey(ino), nil)
 }
 
-// Forget tells that the kernel dropped an inode.
+// waiting lists the inodes that the kernel has not forgotten.
+func (o *orphans) waiting() []Ino {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []Ino
+	for ino, forgotten := range o.known {
+		if !forgotten {
+			list = append(list, ino)
+		}
+	}
+	return list
+}
+
+// waits reports whether an inode has no name and the kernel has not forgotten it.
+func (o *orphans) waits(ino Ino) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	forgotten, known := o.known[ino]
+	return known && !forgotten
+}
+
+// Forget tells that the kernel dropped an inode, so that nothing has it open.
 func (c *Cache) Forget(ino Ino) {
+	if c.heir() {
+		c.opens.removeEarlier(ino)
+	}
 	c.orphans.mu.Lock()
 	_, removed := c.orphans.known[ino]
 	if removed {
@@ -123,6 +147,7 @@ func (c *Cache) erase(tx *index.Tx, ino Ino) error {
 	if err := c.bodies.Drop(tx, ino); err != nil {
 		return err
 	}
+	c.leftOut.forget(ino)
 	return tx.DeleteInode(ino)
 }
 

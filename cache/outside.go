@@ -22,47 +22,66 @@ func rowOf(i *index.Inode, e *object.Entry) index.Object {
 // importNew gives an object that others wrote a name. Its attributes, type included, are asked for when needed. The kernel is not
 // told about new names: that it remembers one as absent ends by itself after MetaTTL, while a note that comes late would
 // take the entry away from a program that has found the new name already and works in it.
-func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry) error {
+func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, note *news) error {
 	modified := e.Modified.UnixNano()
 	i := index.Inode{
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Parent: dir, Name: name, Size: e.Size, Sealed: true,
 		UID: c.o.UID, GID: c.o.GID, Atime: modified, Mtime: modified, Ctime: modified,
 	}
-	if err := tx.PutObject(rowOf(&i, e)); err != nil {
+	if err := c.see(tx, rowOf(&i, e), note); err != nil {
 		return err
 	}
+	c.arrivals.add(e)
 	return tx.PutInode(i)
 }
 
-// takeOutside gives a clean inode the version others wrote. Its openings get ErrStale when they read on; package body drops the
+// takeOutside gives a clean inode the version others wrote; info is nil when it was only listed. Its openings get ErrStale when they read on; package body drops the
 // bytes of the old generation when it meets the new one.
-func (c *Cache) takeOutside(tx *index.Tx, i *index.Inode, e *object.Entry, note *[]func(Kernel)) error {
+func (c *Cache) takeOutside(tx *index.Tx, i *index.Inode, e *object.Entry, info *object.Info, note *news) error {
 	i.Gen = tx.NextGen()
 	i.Size, i.Sealed, i.CachedGen, i.Target, i.Xattrs = e.Size, true, 0, "", nil
 	i.Mtime, i.Ctime = e.Modified.UnixNano(), now()
+	if err := c.noteFloor(tx, i.Ino, i.Gen); err != nil {
+		return err
+	}
 	o := rowOf(i, e)
-	return c.recheck(tx, i, &o, note)
+	if info != nil {
+		setInfo(&o, info)
+	}
+	return c.askAgain(tx, i, &o, note)
 }
 
-// recheck records a row and has the attributes asked for again.
-func (c *Cache) recheck(tx *index.Tx, i *index.Inode, o *index.Object, note *[]func(Kernel)) error {
+// recheck records that an object may have other attributes now, and other proofs.
+func (c *Cache) recheck(tx *index.Tx, i *index.Inode, o *index.Object, note *news) error {
+	o.State, o.Reason = object.StateUnknown, object.ReasonNone
+	return c.askAgain(tx, i, o, note)
+}
+
+// askAgain records a row and has the attributes asked for again.
+func (c *Cache) askAgain(tx *index.Tx, i *index.Inode, o *index.Object, note *news) error {
 	i.AttrKnown = false
-	if err := tx.PutObject(*o); err != nil {
+	if err := c.noteFloor(tx, i.Ino, 0); err != nil {
+		return err
+	}
+	if err := c.see(tx, *o, note); err != nil {
 		return err
 	}
 	ino := i.Ino
-	*note = append(*note, func(k Kernel) { k.ForgetInode(ino) })
+	note.tell(func(k Kernel) { k.ForgetInode(ino) })
 	return tx.PutInode(*i)
 }
 
 // dropImported takes away an inode whose object is gone. The caller has removed the row. c.names must be held for writing.
-func (c *Cache) dropImported(tx *index.Tx, i *index.Inode, note *[]func(Kernel)) error {
+func (c *Cache) dropImported(tx *index.Tx, i *index.Inode, note *news) error {
 	parent, name := i.Parent, i.Name
-	*note = append(*note, func(k Kernel) { k.ForgetName(parent, name) })
-	if c.opens.Open(i.Ino) {
+	note.tell(func(k Kernel) { k.ForgetName(parent, name) })
+	if c.heir() || c.opens.Open(i.Ino) {
 		i.Unlinked, i.Ctime = true, now()
-		if err := c.orphan(tx, i.Ino, true); err != nil {
+		if err := c.orphan(tx, i.Ino, !c.heir()); err != nil {
 			return err
+		}
+		if ino := i.Ino; c.heir() {
+			note.tell(func(k Kernel) { k.AskInode(ino) })
 		}
 		return tx.PutInode(*i)
 	}

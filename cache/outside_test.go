@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/object"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
@@ -49,7 +50,7 @@ func walk(ctx context.Context, c *cache.Cache, path string) (cache.Stat, error) 
 	return st, err
 }
 
-// names lists a directory.
+// names lists a directory, sorted.
 func names(t *testing.T, c *cache.Cache, path string) []string {
 	t.Helper()
 	ino := cache.Root
@@ -75,6 +76,7 @@ func names(t *testing.T, c *cache.Cache, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(list)
 	return list
 }
 
@@ -145,6 +147,102 @@ func TestImport(t *testing.T) {
 	})
 }
 
+// openNew makes a file that stays open; write replaces its begin.
+func openNew(t *testing.T, env *testenv.Env, name string) (st cache.Stat, write func(text string)) {
+	t.Helper()
+	st, err := env.Cache.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o644}, cache.OpenMode{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st, func(text string) {
+		t.Helper()
+		if err := env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAttributesOfOthersMeetContent: a file that is rewritten here while others change its attributes is one file with both changes,
+// or with our attributes where we changed them, too.
+func TestAttributesOfOthersMeetContent(t *testing.T) {
+	for _, ours := range []uint32{0, 0o604} {
+		env := testenv.New(t, testenv.Options{NoMount: true})
+		st, write := openNew(t, env, "f")
+		write("old")
+		env.Sync()
+		info, err := env.Store.Head(t.Context(), "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		attr := info.Attr
+		attr.Mode, attr.Xattrs = unix.S_IFREG|0o640, nil
+		if err := env.Store.SetAttr(t.Context(), object.TagRequest{Key: "f", Attr: attr, Generation: info.Generation, Upload: object.NewID()}); err != nil {
+			t.Fatal(err)
+		}
+		write("new")
+		want := attr.Mode
+		if ours != 0 {
+			want = unix.S_IFREG | ours
+			if _, err := env.Cache.SetAttr(t.Context(), st.Ino, cache.Change{Set: cache.SetMode, Mode: ours}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := env.Cache.Release(t.Context(), st.Ino, true); err != nil {
+			t.Fatal(err)
+		}
+		env.Sync()
+		if got := names(t, env.Cache, ""); !slices.Equal(got, []string{"f"}) {
+			t.Errorf("got %q, want one file", got)
+		}
+		if got, err := content(t, env.Cache, "f"); err != nil || got != "new" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if got, err := env.Store.Head(t.Context(), "f"); err != nil || got.Attr.Mode != want {
+			t.Errorf("ours %o: got mode %o, %v, want %o", ours, got.Attr.Mode, err, want)
+		}
+	}
+}
+
+// TestAttributesComeAfterAWrite: what is written while the attributes of the version before are on their way is sent all the same.
+func TestAttributesComeAfterAWrite(t *testing.T) {
+	env := testenv.New(t, testenv.Options{NoMount: true})
+	st, write := openNew(t, env, "f")
+	write("old")
+	env.Sync()
+	if err := env.Cache.Doubt(st.Ino); err != nil {
+		t.Fatal(err)
+	}
+	before := requestsOf(env)
+	hold := env.Server.AddFault(emulator.Fault{Key: "f", Barrier: 2})
+	asked := make(chan error, 1)
+	go func() {
+		_, err := env.Cache.GetAttr(t.Context(), st.Ino)
+		asked <- err
+	}()
+	testenv.Eventually(t, "the question to be under way", func() bool { return requestsOf(env) > before })
+	write("new")
+	env.Server.RemoveFault(hold)
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Cache.Release(t.Context(), st.Ino, true); err != nil {
+		t.Fatal(err)
+	}
+	env.Sync()
+	env.DropCache()
+	if got, err := content(t, env.Cache, "f"); err != nil || got != "new" {
+		t.Errorf("got %q, %v, want %q", got, err, "new")
+	}
+}
+
+// requestsOf is how many the server got.
+func requestsOf(env *testenv.Env) (n int) {
+	for _, count := range env.Requests() {
+		n += count
+	}
+	return n
+}
+
 // TestHeadsAreShared counts the requests for the attributes of a directory that many look at.
 func TestHeadsAreShared(t *testing.T) {
 	env := testenv.New(t, testenv.Options{NoMount: true})
@@ -164,8 +262,8 @@ func TestHeadsAreShared(t *testing.T) {
 		}
 	}
 	all.Wait()
-	if got := env.Requests()["HeadObject"]; got > files+1 {
-		t.Errorf("got %d HEADs, want at most one for each file and the directory", got)
+	if got := env.Requests(); got["HeadObject"] > 1 || got["GetObject"] > files {
+		t.Errorf("got %v, want at most one for each file and the directory", got)
 	}
 }
 

@@ -129,7 +129,7 @@ func (c *Cache) refresh(ctx context.Context, dir Ino) error {
 // firstList waits for the listing of a directory whose entries are not known.
 func (c *Cache) firstList(ctx context.Context, dir Ino) error {
 	l := c.refresher.join(dir, c.list)
-	timer := time.NewTimer(firstListWait)
+	timer := time.NewTimer(c.o.ListWait)
 	defer timer.Stop()
 	select {
 	case <-l.done:

@@ -9,6 +9,9 @@ import (
 
 // Unlink removes the name of a file. The file itself goes with its last opening.
 func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
+	if _, done := c.answered(ctx); done {
+		return nil
+	}
 	return c.removeName(ctx, parent, name, func(tx *index.Tx, i *index.Inode) error {
 		if isDir(i) {
 			return ErrIsDir
@@ -19,6 +22,9 @@ func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
 
 // Rmdir removes an empty directory.
 func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
+	if _, done := c.answered(ctx); done {
+		return nil
+	}
 	if err := c.freshChild(ctx, parent, name); err != nil {
 		return err
 	}
@@ -83,10 +89,16 @@ func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check f
 		if err != nil {
 			return err
 		}
+		if err := c.mayChange(tx, &i); err != nil {
+			return err
+		}
 		if err := check(tx, &i); err != nil {
 			return err
 		}
 		if err := c.detach(tx, &i); err != nil {
+			return err
+		}
+		if err := c.keepAnswer(ctx, tx, 0); err != nil {
 			return err
 		}
 		return touchDir(tx, dir)

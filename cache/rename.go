@@ -12,6 +12,9 @@ import (
 // Rename moves a name. It is one local transaction whatever it moves; the objects follow in the background. A directory
 // whose content was never listed is listed first, so that nothing below it is left behind.
 func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newParent Ino, newName string, mode RenameMode) error {
+	if _, done := c.answered(ctx); done {
+		return nil
+	}
 	if err := c.writable(); err != nil {
 		return err
 	}
@@ -28,7 +31,10 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 		return err
 	}
 	err := c.db.Update(func(tx *index.Tx) error {
-		return c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, mode)
+		if err := c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, mode); err != nil {
+			return err
+		}
+		return c.keepAnswer(ctx, tx, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("rename %q to %q: %w", oldName, newName, err)
@@ -90,6 +96,9 @@ func (c *Cache) rename(tx *index.Tx, from, to place, mode RenameMode) error {
 	}
 	moved, err := childInode(tx, from.parent, from.name)
 	if err != nil {
+		return err
+	}
+	if err := c.mayChange(tx, &moved); err != nil {
 		return err
 	}
 	if err := c.checkMove(tx, &moved, to); err != nil {
@@ -209,6 +218,9 @@ func leave(tx *index.Tx, i *index.Inode) error {
 	if !ok {
 		return nil
 	}
+	if err := tx.LeaveKey(key, i.Ino); err != nil {
+		return err
+	}
 	o, recorded, err := tx.Object(key)
 	if err != nil || !recorded {
 		return err
@@ -224,6 +236,9 @@ func comeBack(tx *index.Tx, i *index.Inode) error {
 	key, ok := tx.Path(i.Ino)
 	if !ok {
 		return nil
+	}
+	if err := tx.ReturnKey(key, i.Ino); err != nil {
+		return err
 	}
 	o, recorded, err := tx.Object(key)
 	if err != nil || !recorded || o.Ino != i.Ino || o.GoneSeq == 0 {
@@ -243,7 +258,9 @@ func (c *Cache) arrive(tx *index.Tx, i *index.Inode, to place) error {
 	i.Ctime = now()
 	i.ChangedAt = i.Ctime
 	if isDir(i) {
-		i.Marker = true // emptied on the way it would vanish from the bucket
+		i.Marker, i.Occupied = true, false // emptied on the way it would vanish from the bucket
+	} else {
+		i.Refers = true
 	}
 	if err := tx.PutInode(*i); err != nil {
 		return err

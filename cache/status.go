@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/converge"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // Status is the state of the cache and its uploads. Counts are since the start.
@@ -14,9 +15,14 @@ type Status struct {
 	SentBytes                   int64 // bytes of content sent, repetitions included
 	Retries, Errors             int64
 	Conflicts                   int64 // files of which both versions were kept
+	LeftOut                     int   // objects in listed directories that cannot be shown
+	Replayed                    int64 // calls that an earlier life executed and this one answered
 	Failures                    []Failure
-	CacheUsed, CacheLimit       int64 // bytes on the local disk
-	OpenFiles                   int   // inodes that are open
+	CacheUsed, CacheLimit       int64  // bytes on the local disk
+	OpenFiles                   int    // inodes that are open
+	Disk                        string // what is wrong with the local disk; empty: nothing
+	Notices                     map[object.NoticeKind]int64
+	LastNotices                 []Notice // the newest first, at most 20 of each kind
 }
 
 // Failure is a path whose last request failed; it is tried again for as long as it takes.
@@ -37,12 +43,28 @@ func (c *Cache) Status() Status {
 		c.o.Logger.Error("read the state of uploads", "error", err)
 	}
 	usage := c.bodies.Usage()
+	counts, noticed := c.notices.state()
 	return Status{
 		PendingFiles: stats.PendingFiles, PendingBytes: stats.PendingBytes, Requests: stats.Flying,
 		Puts: stats.Puts, Copies: stats.Copies, Deletes: stats.Deletes, Tags: stats.Tags, SentBytes: stats.SentBytes,
-		Retries: stats.Retries, Errors: stats.Errors, Conflicts: c.conflicts.Load(), Failures: failuresOf(&stats),
-		CacheUsed: usage.Used, CacheLimit: usage.Limit, OpenFiles: c.opens.len(),
+		Retries: stats.Retries, Errors: stats.Errors, Conflicts: c.conflicts.Load(), LeftOut: c.leftOut.count(), Replayed: c.replayed.Load(), Failures: failuresOf(&stats),
+		CacheUsed: usage.Used, CacheLimit: usage.Limit, OpenFiles: c.opens.len(), Disk: c.diskTrouble(usage.Disk),
+		Notices: counts, LastNotices: noticed,
 	}
+}
+
+// diskTrouble says what is wrong with the disk of the cache, given what the bytes of files met last.
+func (c *Cache) diskTrouble(last error) string {
+	if err := c.db.Failure(); err != nil {
+		return "failed, nothing can be changed until the next mount: " + err.Error()
+	}
+	if c.db.NoRoom() {
+		return "full: no new files until there is room"
+	}
+	if last != nil {
+		return last.Error()
+	}
+	return ""
 }
 
 func failuresOf(stats *converge.Stats) []Failure {

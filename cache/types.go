@@ -64,6 +64,8 @@ type Change struct {
 // OpenMode says how a file is opened.
 type OpenMode struct {
 	Write, Truncate, KillPriv, Exclusive bool
+
+	Append bool // what is written goes to the end
 }
 
 // RenameMode says what Rename does with an existing target.
@@ -109,6 +111,8 @@ type Kernel interface {
 	ForgetName(parent Ino, name string)
 	// ForgetInode: attributes or content of the inode changed.
 	ForgetInode(ino Ino)
+	// AskInode: when the kernel does not know the inode, Cache.Forget is called soon.
+	AskInode(ino Ino)
 }
 
 // noKernel is used until a mount is there.
@@ -116,6 +120,7 @@ type noKernel struct{}
 
 func (noKernel) ForgetName(Ino, string) {}
 func (noKernel) ForgetInode(Ino)        {}
+func (noKernel) AskInode(Ino)           {}
 
 // statOf shows an inode.
 func statOf(i *index.Inode) Stat {

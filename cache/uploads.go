@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type Progress = converge.Progress
 type uploads interface {
 	Sync(ctx context.Context, prefix string, progress func(Progress)) error
 	Stats() (converge.Stats, error)
+	Refusal(key string, once bool) error
 	Pressure()
 	Close() error
 }
@@ -34,6 +36,9 @@ func (idle) Sync(context.Context, string, func(Progress)) error { return nil }
 // Stats are zero.
 func (idle) Stats() (converge.Stats, error) { return converge.Stats{}, nil }
 
+// Refusal has nothing to tell.
+func (idle) Refusal(string, bool) error { return nil }
+
 // Pressure is ignored.
 func (idle) Pressure() {}
 
@@ -46,8 +51,9 @@ func (c *Cache) startUploads(b *trackedBucket) (uploads, error) {
 		return idle{}, nil
 	}
 	up, err := converge.New(converge.Options{
-		DB: c.db, Store: b, Bodies: bodies{c.bodies}, Opens: c.opens, Importer: importer{c},
-		Settle: c.o.Settle, Late: c.o.LateLimit, Workers: c.o.Workers, Exclusive: c.o.Exclusive, Logger: c.o.Logger,
+		DB: c.db, Store: b, Bodies: bodies{c.bodies, func(ino Ino) bool { return c.opens.count(ino).writers > 0 }},
+		Opens: held{c}, Importer: importer{c},
+		Settle: c.o.Settle, Late: c.o.LateLimit, Workers: c.o.Workers, Exclusive: c.o.Exclusive, Locks: c.o.Locks, Logger: c.o.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -58,9 +64,23 @@ func (c *Cache) startUploads(b *trackedBucket) (uploads, error) {
 }
 
 // bodies shows package body as converge wants it.
-type bodies struct{ *body.Store }
+type bodies struct {
+	*body.Store
+	writing func(Ino) bool // whether somebody has the file open for writing
+}
 
 var _ converge.Bodies = bodies{}
+
+// errStreaming says that a file larger than the cache is still being written: sealed, it could not grow any more.
+var errStreaming = errors.New("a file larger than the cache is still being written")
+
+// Seal makes content complete, unless that would end the writing of a large file.
+func (b bodies) Seal(ctx context.Context, ino index.Ino) error {
+	if b.Staged(ino) && b.writing(ino) {
+		return errStreaming
+	}
+	return b.Store.Seal(ctx, ino)
+}
 
 // OpenSealed opens the ciphertext of a generation.
 func (b bodies) OpenSealed(ino index.Ino, gen uint64) (converge.Sealed, *object.Sealed, error) {
@@ -84,14 +104,19 @@ func (p *pressure) tell() {
 
 // bodyOptions are those of the bytes on the disk.
 func (c *Cache) bodyOptions(b *trackedBucket) body.Options {
-	return body.Options{DB: c.db, Remote: b, Limit: c.o.Limit, Pressure: c.pressure.tell, Logger: c.o.Logger}
+	o := body.Options{DB: c.db, Remote: b, NewSealing: b.NewSealing, Limit: c.o.Limit, Pressure: c.pressure.tell, Logger: c.o.Logger,
+		ReadTimeout: c.o.ReadWait, Forget: c.bucket.WriteOnly(), Forgotten: func(ino Ino) { c.kernel.get().ForgetInode(ino) }, Idle: c.rekeySoon}
+	if !c.o.ReadOnly {
+		o.Stager = b
+	}
+	return o
 }
 
 // Sync returns when the bucket has everything that was written at or below a path of the mount before the call ("" is all of it),
-// names and removals included. Files that are still open are taken as they are. It retries for as long as ctx lives. progress may
-// be nil.
+// names and removals included. Files that are still open are taken as they are; those larger than the cache are waited for. It retries
+// for as long as ctx lives. progress may be nil.
 func (c *Cache) Sync(ctx context.Context, path string, progress func(Progress)) error {
-	if err := c.sealOpen(ctx); err != nil {
+	if err := c.sealOpen(ctx, false); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	if err := c.converge.Sync(ctx, strings.Trim(path, "/"), progress); err != nil {

@@ -12,24 +12,28 @@ import (
 
 // GetXattr reads an extended attribute.
 func (c *Cache) GetXattr(ctx context.Context, ino Ino, name string) ([]byte, error) {
+	if isVirtual(name) {
+		return c.virtual(ctx, ino, name)
+	}
 	i, err := c.knownInode(ctx, ino)
 	if err != nil {
 		return nil, err
 	}
 	value, ok := i.Xattrs[name]
 	if !ok {
-		return nil, ErrNoAttr
+		return nil, orErr(orErr(c.changeable(ino), c.xattrsKnown(ino)), ErrNoAttr)
 	}
 	return value, nil
 }
 
-// ListXattr lists the names of the extended attributes, sorted.
+// ListXattr lists the names of the extended attributes, sorted. Those that this host cannot open are left out, because programs take
+// an error here for one of the file.
 func (c *Cache) ListXattr(ctx context.Context, ino Ino) ([]string, error) {
 	i, err := c.knownInode(ctx, ino)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(i.Xattrs)), nil
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(i.Xattrs)), isVirtual), nil
 }
 
 // knownInode reads an inode whose attributes are known.
@@ -46,6 +50,9 @@ func (c *Cache) knownInode(ctx context.Context, ino Ino) (index.Inode, error) {
 
 // SetXattr writes an extended attribute. All of an object's must fit in one header: above that ErrNoSpace.
 func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte, mode XattrMode) error {
+	if isVirtual(name) {
+		return ErrNotPermitted
+	}
 	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
 		_, exists := all[name]
 		switch {
@@ -64,6 +71,9 @@ func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte
 
 // RemoveXattr removes an extended attribute.
 func (c *Cache) RemoveXattr(ctx context.Context, ino Ino, name string) error {
+	if isVirtual(name) {
+		return ErrNotPermitted
+	}
 	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
 		if _, ok := all[name]; !ok {
 			return ErrNoAttr
@@ -75,11 +85,23 @@ func (c *Cache) RemoveXattr(ctx context.Context, ino Ino, name string) error {
 
 // changeXattrs changes a copy of the attributes: maps that were read are never written.
 func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[string][]byte) error) error {
+	if _, done := c.answered(ctx); done {
+		return nil
+	}
 	if err := c.writable(); err != nil {
 		return err
 	}
 	if err := c.known(ctx, ino); err != nil {
 		return err
+	}
+	if err := c.trusted(ino); err != nil {
+		return err // they go up with the content
+	}
+	if err := orErr(c.changeAllowed(ino), c.xattrsKnown(ino)); err != nil {
+		return err
+	}
+	if ino == Root && c.bucket.WriteOnly() {
+		return fmt.Errorf("the root's are never uploaded, so that they would stay here: %w", ErrAccess)
 	}
 	err := c.db.Update(func(tx *index.Tx) error {
 		i, ok, err := tx.Inode(ino)
@@ -101,6 +123,9 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[strin
 			if isDir(&i) {
 				i.Marker = true
 			}
+		}
+		if err := c.keepAnswer(ctx, tx, 0); err != nil {
+			return err
 		}
 		return tx.PutInode(i)
 	})

@@ -2,6 +2,7 @@ package cipher
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"maps"
 	"testing"
@@ -93,6 +94,18 @@ func FuzzUnmarshalSealed(f *testing.F) {
 	}
 	record, secret := s.Finish().Marshal()
 	f.Add(record, secret)
+	for _, size := range []int{1, LeafSize + 1} {
+		if s, err = NewSealing(); err != nil {
+			f.Fatal(err)
+		}
+		buf := make([]byte, size)
+		if err := s.Seal(buf, buf); err != nil {
+			f.Fatal(err)
+		}
+		record, secret = s.Finish().Marshal()
+		f.Add(record, secret)
+	}
+	f.Add(record, secret[:SecretSize])
 	f.Add([]byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, record, secret []byte) {
 		s, err := UnmarshalSealed(record, secret)
@@ -103,8 +116,101 @@ func FuzzUnmarshalSealed(f *testing.F) {
 			return
 		}
 		gotRecord, gotSecret := s.Marshal()
-		if !bytes.Equal(gotRecord, record) || !bytes.Equal(gotSecret, secret) || s.Size() < 0 {
+		if !bytes.Equal(gotRecord, record) || !bytes.Equal(gotSecret, secret) || s.Size() < 0 || s.Tags().Size() != s.Size() {
 			t.Fatal("record changed")
+		}
+	})
+}
+
+// boxSeeds are boxes of both types.
+func boxSeeds(f *testing.F, v *keys.VolumeKey, h *keys.HostKey) (seeds []string) {
+	tagsOnly := testContent(f)
+	tagsOnly.Key = nil
+	for _, c := range []BoxContent{testContent(f), longestContent(f), tagsOnly} {
+		for _, k := range boxKinds {
+			value, err := k.seal(v, h, "a", boxHeaders(), c)
+			if err != nil {
+				f.Fatal(err)
+			}
+			seeds = append(seeds, value)
+		}
+	}
+	return append(seeds, "", "AQ==", "AgE=", "AQE\n=")
+}
+
+// FuzzParseBox: what is taken is written back as it was, and does not open.
+func FuzzParseBox(f *testing.F) {
+	v, h := testVolume(f), testHost(f)
+	own := map[string]bool{}
+	for _, seed := range boxSeeds(f, testVolume(f), testHost(f)) {
+		f.Add(seed)
+	}
+	for _, seed := range boxSeeds(f, v, h) {
+		f.Add(seed)
+		own[seed] = true
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		b, err := ParseBox(value)
+		if err != nil {
+			if !errors.Is(err, ErrBox) || b != nil {
+				t.Fatalf("unnamed error %v", err)
+			}
+			return
+		}
+		if got := base64.StdEncoding.EncodeToString(b.raw); got != value || b.Epoch == 0 || b.Volume.IsZero() {
+			t.Fatalf("%q reads as %q", value, got)
+		}
+		_, errV := b.Open(v, boxHeaders())
+		_, errH := b.OpenHost(v, h.Host(), boxHeaders())
+		for _, err := range []error{errV, errH} {
+			if !errors.Is(err, ErrTampered) && !own[value] {
+				t.Fatalf("open: %v, want ErrTampered", err)
+			}
+		}
+	})
+}
+
+// FuzzOpenBox seals any bytes as a holder of the volume key could: what opens is written back as it was.
+func FuzzOpenBox(f *testing.F) {
+	v := testVolume(f)
+	for _, c := range []BoxContent{testContent(f), longestContent(f), {Tags: tagsOf(f, nil), Mode: 0o120777}} {
+		plain, err := c.marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(plain, "value")
+	}
+	f.Add([]byte{}, "\n")
+	f.Fuzz(func(t *testing.T, plain []byte, header string) {
+		headers := map[string]string{currentKey: header}
+		digest, err := headersDigest(headers)
+		if err != nil {
+			return
+		}
+		salt := make([]byte, boxSaltLen)
+		aead, err := boxAEAD(v, salt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := append(appendHead(nil, BoxOfVolume, v.ID(), v.Epoch()), make([]byte, boxSaltLen+boxNameLen)...)
+		raw = aead.Seal(raw, make([]byte, 12), plain, boxAAD(raw, digest))
+		b, err := ParseBox(base64.StdEncoding.EncodeToString(raw))
+		if err != nil {
+			if len(plain) >= minContent && len(plain) <= maxContent {
+				t.Fatalf("%d bytes of content: %v", len(plain), err)
+			}
+			return
+		}
+		c, err := b.Open(v, headers)
+		if err != nil {
+			if !errors.Is(err, ErrTampered) || c != nil {
+				t.Fatalf("unnamed error %v", err)
+			}
+			return
+		}
+		back, err := c.marshal()
+		if err != nil || !bytes.Equal(back, plain) {
+			t.Fatalf("%x reads back as %x, %v", plain, back, err)
 		}
 	})
 }

@@ -27,7 +27,7 @@ type Sealing struct {
 	sealed  *Sealed // after Finish
 }
 
-// NewSealing begins a sealing under a fresh key and with a random generation id.
+// NewSealing begins a sealing under a fresh key, with a fresh MAC key and a random generation id.
 func NewSealing() (*Sealing, error) {
 	k, err := NewContentKey()
 	if err != nil {
@@ -46,7 +46,11 @@ func NewSealingUnder(k *ContentKey) (*Sealing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sealing{key: k, generation: generation, digests: newDigests()}, nil
+	digests, err := newDigests()
+	if err != nil {
+		return nil, err
+	}
+	return &Sealing{key: k, generation: generation, digests: digests}, nil
 }
 
 // Seal encrypts src, which follows what was sealed before, into dst, of which the first len(src) bytes are written. dst may
@@ -90,8 +94,9 @@ func (s *Sealing) Finish() *Sealed {
 	return s.sealed
 }
 
-// Intake digests ciphertext that was sealed elsewhere (downloaded), so that it can be kept and sent again as it is.
-// It is an io.Writer and not safe for concurrent use.
+// Intake digests ciphertext that was sealed elsewhere (downloaded), so that it can be kept and sent again as it is. That makes
+// it a generation of its own, with an id and a MAC key of its own, so that no generation ever has two sets of tags. It is an
+// io.Writer and not safe for concurrent use.
 type Intake struct {
 	key        *ContentKey
 	generation [16]byte
@@ -100,19 +105,20 @@ type Intake struct {
 	sealed     *Sealed
 }
 
-// NewIntake begins the intake of a body under its key. generation is the object's; zero draws a new one, for objects
-// that other programs wrote.
-func NewIntake(k *ContentKey, generation [16]byte) (*Intake, error) {
+// NewIntake begins the intake of a body under its key.
+func NewIntake(k *ContentKey) (*Intake, error) {
 	if k == nil {
 		return nil, errors.New("intake without a content key")
 	}
-	if generation == ([16]byte{}) {
-		var err error
-		if generation, err = newGeneration(); err != nil {
-			return nil, err
-		}
+	generation, err := newGeneration()
+	if err != nil {
+		return nil, err
 	}
-	return &Intake{key: k, generation: generation, digests: newDigests()}, nil
+	digests, err := newDigests()
+	if err != nil {
+		return nil, err
+	}
+	return &Intake{key: k, generation: generation, digests: digests}, nil
 }
 
 // Write takes ciphertext; its only error is ErrFinished.
@@ -137,37 +143,47 @@ func (i *Intake) Finish() *Sealed {
 // and MD5 would be the slowest step of writing them.
 const MaxMD5 = 64 << 20
 
-// digests are the sums over ciphertext.
+// digests are the sums over ciphertext, and its tags.
 type digests struct {
 	crc  uint64
 	md5  hash.Hash
+	tags *tagger
 	size int64
+
+	partly bool // the begin is not in md5
 }
 
 // newDigests returns those of nothing.
-func newDigests() digests { return digests{md5: md5.New()} } //nolint:gosec // see the import
+func newDigests() (digests, error) {
+	tags, err := newTagger()
+	return digests{md5: md5.New(), tags: tags}, err //nolint:gosec // see the import
+}
 
-// write continues both sums, side by side when it is worth it.
+// write continues sums and tags, side by side when it is worth it.
 func (d *digests) write(p []byte) {
-	if d.size += int64(len(p)); d.size > MaxMD5 {
-		d.crc = CRC64(d.crc, p)
-		return
-	}
+	d.size += int64(len(p))
+	wantMD5 := d.size <= MaxMD5 && !d.partly
 	if len(p) < parallelDigest {
-		_, _ = d.md5.Write(p)
+		if wantMD5 {
+			_, _ = d.md5.Write(p)
+		}
 		d.crc = CRC64(d.crc, p)
+		d.tags.write(p)
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = d.md5.Write(p) })
+	if wantMD5 {
+		wg.Go(func() { _, _ = d.md5.Write(p) })
+	}
+	wg.Go(func() { d.tags.write(p) })
 	d.crc = CRC64(d.crc, p)
 	wg.Wait()
 }
 
 // sealed makes the result.
 func (d *digests) sealed(k *ContentKey, size int64, generation [16]byte) *Sealed {
-	s := &Sealed{key: k, size: size, crc: d.crc, generation: generation}
-	if size <= MaxMD5 {
+	s := &Sealed{key: k, size: size, crc: d.crc, generation: generation, tags: d.tags.finish()}
+	if size <= MaxMD5 && !d.partly {
 		d.md5.Sum(s.md5[:0])
 	}
 	return s

@@ -129,19 +129,24 @@ func TestSealedMarshal(t *testing.T) {
 	if bytes.Contains(record, done.key.key[:]) || bytes.Contains(record, done.key.iv[:]) {
 		t.Fatal("the open record holds the key")
 	}
+	if len(secret) != SealedSecretSize || int64(len(record)) != SealedRecordSize(9) || bytes.Contains(record, done.tags.mac[:]) {
+		t.Fatalf("record of %d and secret of %d bytes", len(record), len(secret))
+	}
 	back, err := UnmarshalSealed(record, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !back.key.Equal(done.key) || back.size != 9 || back.crc != done.crc || back.md5 != done.md5 || back.generation != done.generation {
+	if !back.key.Equal(done.key) || back.size != 9 || back.crc != done.crc || back.md5 != done.md5 ||
+		back.generation != done.generation || !back.Tags().Equal(done.Tags()) {
 		t.Errorf("got %v, want %v", back, done)
 	}
 	if _, err := NewSealingUnder(back.ContentKey()); !errors.Is(err, ErrKeyUsed) {
 		t.Errorf("stored key seals again: %v", err)
 	}
 	for name, bad := range map[string][]byte{
-		"empty": nil, "short": record[1:], "long": append(bytes.Clone(record), 0),
-		"version": append([]byte{9}, record[1:]...), "negative size": append([]byte{1, 0x80}, record[2:]...),
+		"empty": nil, "short": record[1:], "long": append(bytes.Clone(record), 0), "no tags": record[:sealedLen],
+		"two tags": append(bytes.Clone(record), make([]byte, TagSize)...),
+		"version":  append([]byte{9}, record[1:]...), "negative size": append([]byte{1, 0x80}, record[2:]...),
 	} {
 		if _, err := UnmarshalSealed(bad, secret); !errors.Is(err, ErrBadRecord) {
 			t.Errorf("%s: got %v, want ErrBadRecord", name, err)
@@ -159,28 +164,30 @@ func TestIntakeMatchesSealing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := s.Finish()
-	for _, generation := range [][16]byte{want.GenerationID(), {}} {
-		in, err := NewIntake(want.ContentKey(), generation)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range [][]byte{sealed[:10], sealed[10:150_000], sealed[150_000:]} {
-			if n, err := in.Write(part); n != len(part) || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		got := in.Finish()
-		if got.CRC64() != want.CRC64() || md5Of(got) != md5Of(want) || got.Size() != want.Size() || got.ContentKey() != want.ContentKey() {
-			t.Errorf("got %v, want %v", got, want)
-		}
-		if generation != [16]byte{} && got.GenerationID() != generation || got.GenerationID() == [16]byte{} {
-			t.Errorf("generation %x", got.GenerationID())
-		}
-		if _, err := in.Write([]byte{1}); !errors.Is(err, ErrFinished) {
-			t.Errorf("Write after Finish: %v", err)
+	in, err := NewIntake(want.ContentKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]byte{sealed[:10], sealed[10:150_000], sealed[150_000:]} {
+		if n, err := in.Write(part); n != len(part) || err != nil {
+			t.Fatal(n, err)
 		}
 	}
-	if _, err := NewIntake(nil, [16]byte{}); err == nil {
+	got := in.Finish()
+	if got.CRC64() != want.CRC64() || md5Of(got) != md5Of(want) || got.Size() != want.Size() || got.ContentKey() != want.ContentKey() {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if _, err := in.Write([]byte{1}); !errors.Is(err, ErrFinished) {
+		t.Errorf("Write after Finish: %v", err)
+	}
+	// One generation never has two sets of tags.
+	if got.GenerationID() == want.GenerationID() || got.GenerationID() == [16]byte{} || got.Tags().mac == want.Tags().mac {
+		t.Error("intake shares generation id or MAC key with the sealing of the same bytes")
+	}
+	if err := got.Tags().VerifyLeaf(0, sealed); err != nil {
+		t.Errorf("tags of the intake: %v", err)
+	}
+	if _, err := NewIntake(nil); err == nil {
 		t.Error("intake without a key")
 	}
 }

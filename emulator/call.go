@@ -52,15 +52,21 @@ func (c *call) done(status int) error {
 	if status == http.StatusNoContent {
 		delete(c.w.Header(), "Content-Length")
 	}
-	c.w.WriteHeader(status)
+	c.begin(status)
 	return nil
+}
+
+// begin sends the status and the headers, with the time at which the work is done.
+func (c *call) begin(status int) {
+	c.set("Date", httpTime(c.now()))
+	c.w.WriteHeader(status)
 }
 
 // xml answers 200 with a document.
 func (c *call) xml(doc string) error {
 	c.set("Content-Type", "application/xml")
 	c.set("Content-Length", strconv.Itoa(len(doc)))
-	c.w.WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK)
 	c.s.count.out(int64(len(doc)))
 	// A client that went away needs no answer.
 	_, _ = io.WriteString(c.w, doc)
@@ -84,7 +90,7 @@ func (c *call) fail(err error) {
 	}
 	c.set("x-oss-ec", e.ec)
 	if e.status == http.StatusNotModified {
-		c.w.WriteHeader(e.status)
+		c.begin(e.status)
 		return
 	}
 	x := newXML("Error")
@@ -100,11 +106,11 @@ func (c *call) fail(err error) {
 	c.set("Content-Type", "application/xml")
 	if c.r.Method == http.MethodHead {
 		c.set("x-oss-err", base64.StdEncoding.EncodeToString([]byte(doc)))
-		c.w.WriteHeader(e.status)
+		c.begin(e.status)
 		return
 	}
 	c.set("Content-Length", strconv.Itoa(len(doc)))
-	c.w.WriteHeader(e.status)
+	c.begin(e.status)
 	_, _ = io.WriteString(c.w, doc)
 }
 

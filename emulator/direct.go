@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"sort"
 	"strings"
 	"time"
 )
@@ -39,6 +40,20 @@ func (s *Server) Objects(bucket string) []ObjectInfo {
 			out = append(out, ObjectInfo{v.Key, v.Size, v.ETag, v.Modified, v.Type, v.CRC, v.Version, v.Tags})
 		}
 	}
+}
+
+// Uploads returns the keys of a bucket's multipart uploads that are neither complete nor aborted, one for each upload.
+func (s *Server) Uploads(bucket string) []string {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+	var keys []string
+	for _, u := range s.store.uploads {
+		if u.Bucket == bucket {
+			keys = append(keys, u.Key)
+		}
+	}
+	sort.Strings(keys)
+	return keys
 }
 
 // ReadObject returns the stored bytes and headers of an object, as its owner at the provider sees them;

@@ -31,6 +31,8 @@ type Fault struct {
 	QosDelayMs      int           // x-oss-qos-delay-time of the answer, in milliseconds
 	LoseResponse    bool          // execute, then drop the connection without an answer
 	ResetAfterBytes int64         // reset the connection after so many body bytes, of the request if it uploads content, else of the response; -1 is at once
+	Truncate        bool          // with ResetAfterBytes: end the connection in order, as a body cut short
+	WrongCRC        bool          // name another CRC-64 in the answer
 	CorruptBody     bool          // flip a bit of the response body
 	CorruptStored   bool          // flip a bit of what is stored; checksums stay those of what was sent
 	Throttle        int64         // move bodies at so many bytes per second, at most

@@ -19,7 +19,7 @@ func (f *firing) apply(c *call) {
 		dropConn(c.w)
 		return
 	}
-	w := &faultWriter{ResponseWriter: c.w, ctx: ctx, rate: f.Throttle, limit: -1, corrupt: f.CorruptBody}
+	w := &faultWriter{ResponseWriter: c.w, ctx: ctx, rate: f.Throttle, limit: -1, corrupt: f.CorruptBody, gentle: f.Truncate, wrongCRC: f.WrongCRC}
 	c.body = &faultReader{r: c.body, ctx: ctx, rate: f.Throttle, limit: -1, drop: w.drop}
 	c.damageStore = f.CorruptStored
 	c.w = w
@@ -97,7 +97,7 @@ func (f *firing) late(c *call, w *faultWriter) {
 		if !pause(c.s.life, f.LateBy) {
 			return
 		}
-		if err := c.run(c); err != nil {
+		if err := c.perform(); err != nil {
 			c.s.opt.Logger.Debug("late execution was refused", "op", c.op, "key", c.key, "err", err)
 		}
 	})
@@ -149,7 +149,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // dropConn resets the connection of a response.
-func dropConn(w http.ResponseWriter) {
+func dropConn(w http.ResponseWriter) { endConn(w, true) }
+
+// endConn ends the connection of a response, in order or by a reset.
+func endConn(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return // dropped before
@@ -158,7 +161,7 @@ func dropConn(w http.ResponseWriter) {
 	if t, ok := conn.(*tls.Conn); ok {
 		raw = t.NetConn()
 	}
-	if t, ok := raw.(*net.TCPConn); ok {
+	if t, ok := raw.(*net.TCPConn); ok && reset {
 		// Best effort: without it the peer sees an ordinary end.
 		_ = t.SetLinger(0)
 	}

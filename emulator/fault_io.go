@@ -61,7 +61,10 @@ type faultWriter struct {
 	rate    int64
 	limit   int64 // reset after so many bytes; negative is never
 	corrupt bool
+	gentle  bool // drop ends the connection in order
 	dropped bool
+
+	wrongCRC bool
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -70,15 +73,19 @@ func (w *faultWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *faultWriter) drop() {
 	if !w.dropped {
 		w.dropped = true
-		dropConn(w.ResponseWriter)
+		endConn(w.ResponseWriter, !w.gentle)
 	}
 }
 
 // WriteHeader sends the status unless the connection is gone.
 func (w *faultWriter) WriteHeader(status int) {
-	if !w.dropped {
-		w.ResponseWriter.WriteHeader(status)
+	if w.dropped {
+		return
 	}
+	if w.wrongCRC && w.Header().Get("x-oss-hash-crc64ecma") != "" {
+		w.Header().Set("x-oss-hash-crc64ecma", "1")
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write sends body bytes as the fault wants them.

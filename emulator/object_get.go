@@ -163,7 +163,7 @@ func (c *call) headObject() error {
 	}
 	c.describe(own, content)
 	c.set("Content-Length", strconv.FormatInt(content.Size, 10))
-	c.w.WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK)
 	return nil
 }
 
@@ -181,7 +181,7 @@ func (c *call) getObjectMeta() error {
 	if c.r.Method != http.MethodHead {
 		c.set("Content-Length", "0")
 	}
-	c.w.WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK)
 	return nil
 }
 
@@ -213,7 +213,7 @@ func (c *call) getObject() error {
 		c.set("Content-Range", "bytes "+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10)+"/"+strconv.FormatInt(content.Size, 10))
 	}
 	c.set("Content-Length", strconv.FormatInt(n, 10))
-	c.w.WriteHeader(status)
+	c.begin(status)
 	if err := content.body.copyTo(c.w, off, n); err != nil {
 		// The status is out: a body that ends early is all that can still be said.
 		c.s.opt.Logger.Debug("emulator response ended early", "key", c.key, "err", err)

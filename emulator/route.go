@@ -29,7 +29,7 @@ func (s *Server) target(r *http.Request) (bucket, key string) {
 
 // serveOSS takes one OSS request through counting, faults, authentication and its handler.
 func (s *Server) serveOSS(w http.ResponseWriter, r *http.Request) {
-	c := &call{s: s, w: w, r: r, q: r.URL.Query(), id: s.requestID(), body: r.Body}
+	c := &call{s: s, w: w, r: r, q: r.URL.Query(), id: s.requestID(), body: &pacedReader{r.Body, &s.pace, r.Context()}}
 	c.bucket, c.key = s.target(r)
 	c.route()
 	s.count.add(c.op)
@@ -47,7 +47,7 @@ func (s *Server) serveOSS(w http.ResponseWriter, r *http.Request) {
 func (c *call) execute() {
 	err := c.verify()
 	if err == nil {
-		err = c.run(c)
+		err = c.perform()
 	}
 	if err != nil {
 		c.fail(err)

@@ -18,12 +18,16 @@ import (
 
 // Server is a running emulator. Its methods are safe for concurrent use.
 type Server struct {
+	pace pace
+
 	opt    Options
 	store  *store
 	keys   *keyring
 	creds  credentials
 	count  counters
 	faults faults
+
+	watcher atomic.Pointer[func(Step)]
 
 	http   *http.Server
 	ln     net.Listener

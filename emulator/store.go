@@ -48,6 +48,8 @@ type bucket struct {
 	config bucketConfig
 	keys   ordered[[]*version] // newest version first; never an empty list
 	gone   bool
+
+	history *History // told of every change; nil: nobody records
 }
 
 // bucketConfig is what bucket.json holds.
@@ -305,6 +307,9 @@ func (st *store) swap(b *bucket, key string, change func([]*version) (keep, drop
 		b.keys.Delete(key)
 	} else {
 		b.keys.Set(key, keep)
+	}
+	if b.history != nil {
+		b.history.add(key, keep)
 	}
 	b.mu.Unlock()
 	for _, v := range drop {

@@ -41,7 +41,7 @@ func TestErrno(t *testing.T) {
 		{context.DeadlineExceeded, unix.ETIMEDOUT, true},
 		{errors.New("disk on fire"), unix.EIO, false},
 	} {
-		got, known := errnoOf(c.err)
+		got, _, known := errnoOf(c.err)
 		if got != c.want || known != c.known {
 			t.Errorf("%v: got %v, %v, want %v, %v", c.err, got, known, c.want, c.known)
 		}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossencfs/ossencfs/cache"
 )
 
 // interruptGrace is how long a waiting request goes on after the kernel reported a signal. Most signals (SIGCHLD,
@@ -13,6 +17,8 @@ const interruptGrace = time.Second
 // request is the context of one kernel request. It costs nothing until somebody waits on it.
 type request struct {
 	cancel <-chan struct{}
+	gate   *sync.RWMutex // held for reading until finish; nil: none
+	unique uint64        // of the kernel's request, when it changes names
 
 	// mu guards the fields below.
 	mu      sync.Mutex
@@ -22,18 +28,33 @@ type request struct {
 	err     error
 }
 
-var _ context.Context = (*request)(nil)
+var _ cache.Request = (*request)(nil)
+
+// resent marks the number of a request that the kernel sends again.
+const resent = 1 << 63
 
 // newRequest wraps the cancel channel of a kernel request; finish must be called before the handler returns.
-func newRequest(cancel <-chan struct{}) *request {
-	return &request{cancel: cancel}
-}
+func newRequest(cancel <-chan struct{}) *request { return &request{cancel: cancel} }
 
 // begin takes a kernel request up; finish must be called before the handler returns.
 func (f *fileSystem) begin(cancel <-chan struct{}) *request {
+	f.gate.RLock()
+	f.calls.Add(1)
 	f.cache.Called()
-	return newRequest(cancel)
+	r := newRequest(cancel)
+	r.gate = &f.gate
+	return r
 }
+
+// beginChange is begin for a request that must not be executed twice.
+func (f *fileSystem) beginChange(cancel <-chan struct{}, h *fuse.InHeader) *request {
+	r := f.begin(cancel)
+	r.unique = h.Unique
+	return r
+}
+
+// Request is the number of the request, and whether the kernel sent it before.
+func (r *request) Request() (id uint64, again bool) { return r.unique &^ resent, r.unique&resent != 0 }
 
 // Deadline says that a kernel request has none of its own; the calls below set theirs.
 func (r *request) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -86,9 +107,11 @@ func (r *request) finish() {
 	r.mu.Lock()
 	stop, watched := r.stop, r.watched
 	r.mu.Unlock()
-	if stop == nil {
-		return
+	if stop != nil {
+		close(stop)
+		<-watched
 	}
-	close(stop)
-	<-watched
+	if r.gate != nil {
+		r.gate.RUnlock()
+	}
 }

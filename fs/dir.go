@@ -8,8 +8,9 @@ import (
 	"github.com/ossencfs/ossencfs/cache"
 )
 
-// dirTable holds the open directory streams by handle.
+// dirTable holds the open directory streams by handle. A handle carries the life that gave it, see [cache.Options].
 type dirTable struct {
+	tag  uint64     // upper bits of the handles given here
 	mu   sync.Mutex // guards the fields below
 	next uint64
 	open map[uint64]*cache.Dir
@@ -22,14 +23,28 @@ func (t *dirTable) add(d *cache.Dir) uint64 {
 		t.open = make(map[uint64]*cache.Dir)
 	}
 	t.next++
-	t.open[t.next] = d
-	return t.next
+	fh := t.tag | t.next
+	t.open[fh] = d
+	d.SetHandle(fh)
+	return fh
 }
 
-func (t *dirTable) get(fh uint64) *cache.Dir {
+// get finds a stream; resume continues one that is not here but in the kernel's memory.
+func (t *dirTable) get(fh uint64, resume func() (*cache.Dir, error)) (*cache.Dir, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open[fh]
+	if d := t.open[fh]; d != nil {
+		return d, nil
+	}
+	d, err := resume()
+	if err != nil {
+		return nil, err
+	}
+	if t.open == nil {
+		t.open = make(map[uint64]*cache.Dir)
+	}
+	t.open[fh] = d
+	return d, nil
 }
 
 func (t *dirTable) remove(fh uint64) *cache.Dir {
@@ -52,13 +67,20 @@ func (f *fileSystem) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.
 	return fuse.OK
 }
 
+// stream is the directory stream that a request reads.
+func (f *fileSystem) stream(in *fuse.ReadIn) (*cache.Dir, error) {
+	return f.dirs.get(in.Fh, func() (*cache.Dir, error) { return f.cache.ResumeDir(cache.Ino(in.NodeId), in.Fh) })
+}
+
 // ReadDir gives names, numbers and, where known, types.
 func (f *fileSystem) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	d := f.dirs.get(in.Fh)
-	if d == nil {
-		return fuse.EBADF
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	d, err := f.stream(in)
+	if err != nil {
+		return f.status("readdir", in.NodeId, err)
 	}
-	err := d.Read(in.Offset, false, func(e cache.DirEntry) bool {
+	err = d.Read(in.Offset, false, func(e cache.DirEntry) bool {
 		return out.AddDirEntry(fuse.DirEntry{Mode: e.Mode, Name: e.Name, Ino: uint64(e.Ino), Off: e.Off})
 	})
 	return f.status("readdir", in.NodeId, err)
@@ -66,12 +88,14 @@ func (f *fileSystem) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.
 
 // ReadDirPlus adds attributes where they are known without a request; the kernel asks for the others when it needs them.
 func (f *fileSystem) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	d := f.dirs.get(in.Fh)
-	if d == nil {
-		return fuse.EBADF
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	d, err := f.stream(in)
+	if err != nil {
+		return f.status("readdirplus", in.NodeId, err)
 	}
 	valid := f.cache.NameValid()
-	err := d.Read(in.Offset, true, func(e cache.DirEntry) bool {
+	err = d.Read(in.Offset, true, func(e cache.DirEntry) bool {
 		entry := out.AddDirLookupEntry(fuse.DirEntry{Mode: e.Mode, Name: e.Name, Ino: uint64(e.Ino), Off: e.Off})
 		if entry == nil {
 			return false
@@ -86,6 +110,8 @@ func (f *fileSystem) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *f
 
 // ReleaseDir ends a directory stream.
 func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
 	if d := f.dirs.remove(in.Fh); d != nil {
 		d.Close()
 	}

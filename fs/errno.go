@@ -15,6 +15,8 @@ var errnos = []struct {
 	err   error
 	errno unix.Errno
 }{
+	{cache.ErrUntrusted, unix.EIO},
+	{cache.ErrWriteOnly, unix.EACCES},
 	{cache.ErrNotFound, unix.ENOENT},
 	{cache.ErrExist, unix.EEXIST},
 	{cache.ErrNotDir, unix.ENOTDIR},
@@ -33,21 +35,45 @@ var errnos = []struct {
 	{cache.ErrNoOffset, unix.ENXIO},
 	{cache.ErrNotSupported, unix.EOPNOTSUPP},
 	{cache.ErrBusy, unix.EBUSY},
+	{cache.ErrAway, unix.EBUSY},
 	{cache.ErrStale, unix.ESTALE},
 	{cache.ErrGone, unix.ESTALE},
 	{cache.ErrNoContent, unix.ESTALE},
 	{context.Canceled, unix.EINTR},
+}
+
+// bucketErrnos is the part of the table that tells what is wrong with the bucket (docs/FAULTS.md). These are logged, too.
+var bucketErrnos = []struct {
+	err   error
+	errno unix.Errno
+}{
+	{cache.ErrDenied, unix.EACCES},
+	{cache.ErrCredentials, unix.EACCES},
+	{cache.ErrKeyDenied, unix.EACCES},
+	{cache.ErrImmutable, unix.EPERM},
+	{cache.ErrArchived, unix.ENODATA},
+	{cache.ErrQuota, unix.EDQUOT},
+	{cache.ErrNoBucket, unix.ENODEV},
+	{cache.ErrUnavailable, unix.ETIMEDOUT},
+	{cache.ErrThrottled, unix.ETIMEDOUT},
+	{cache.ErrUnreachable, unix.ETIMEDOUT},
+	{cache.ErrKeyUnreachable, unix.ETIMEDOUT},
 	{context.DeadlineExceeded, unix.ETIMEDOUT},
 }
 
-// errnoOf looks an error up in the table; known is false when it is not there.
-func errnoOf(err error) (errno unix.Errno, known bool) {
+// errnoOf looks an error up in the tables; known is false when it is not there.
+func errnoOf(err error) (errno unix.Errno, ofBucket, known bool) {
 	for _, row := range errnos {
 		if errors.Is(err, row.err) {
-			return row.errno, true
+			return row.errno, false, true
 		}
 	}
-	return unix.EIO, false
+	for _, row := range bucketErrnos {
+		if errors.Is(err, row.err) {
+			return row.errno, true, true
+		}
+	}
+	return unix.EIO, false, false
 }
 
 // status turns the outcome of a call into the kernel's answer. Errors outside the table are logged with the file's
@@ -56,10 +82,10 @@ func (f *fileSystem) status(op string, ino uint64, err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
 	}
-	errno, known := errnoOf(err)
-	if !known {
+	errno, ofBucket, known := errnoOf(err)
+	if !known || errno == unix.EIO {
 		f.log.Error("file system call failed", "call", op, "path", f.cache.PathOf(cache.Ino(ino)), "error", err)
-	} else if errors.Is(err, cache.ErrStale) || errors.Is(err, context.DeadlineExceeded) {
+	} else if ofBucket || errors.Is(err, cache.ErrStale) {
 		f.log.Warn("file system call failed", "call", op, "path", f.cache.PathOf(cache.Ino(ino)), "error", err)
 	}
 	return fuse.Status(errno)

@@ -19,17 +19,18 @@ func (f *fileSystem) openFlags() uint32 {
 
 // Create makes and opens a regular file.
 func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Create(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0),
 		cache.OpenMode{
 			Write: writes(in.Flags), Truncate: in.Flags&syscall.O_TRUNC != 0, Exclusive: in.Flags&syscall.O_EXCL != 0,
+			Append: in.Flags&syscall.O_APPEND != 0,
 		})
 	if err != nil {
 		return f.status("create", in.NodeId, err)
 	}
 	fillEntry(&st, f.cache.NameValid(), &out.EntryOut)
-	out.OpenOut.OpenFlags = f.openFlags()
+	out.Fh, out.OpenOut.OpenFlags = f.cache.Handle(st.Ino), f.openFlags()
 	return fuse.OK
 }
 
@@ -43,7 +44,7 @@ func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fus
 		return f.status("tmpfile", in.NodeId, err)
 	}
 	fillEntry(&st, 0, &out.EntryOut)
-	out.OpenOut.OpenFlags = f.openFlags()
+	out.Fh, out.OpenOut.OpenFlags = f.cache.Handle(st.Ino), f.openFlags()
 	return fuse.OK
 }
 
@@ -55,11 +56,12 @@ func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Ope
 		Write:    writes(in.Flags),
 		Truncate: in.Flags&syscall.O_TRUNC != 0,
 		KillPriv: in.Mode&fuse.OPEN_KILL_SUIDGID != 0,
+		Append:   in.Flags&syscall.O_APPEND != 0,
 	})
 	if err != nil {
 		return f.status("open", in.NodeId, err)
 	}
-	out.OpenFlags = f.openFlags()
+	out.Fh, out.OpenFlags = f.cache.Handle(cache.Ino(in.NodeId)), f.openFlags()
 	return fuse.OK
 }
 
@@ -69,6 +71,9 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	defer r.finish()
 	if int(in.Size) < len(buf) {
 		buf = buf[:in.Size]
+	}
+	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, false); err != nil {
+		return nil, f.status("read", in.NodeId, err)
 	}
 	n, err := f.cache.Read(r, cache.Ino(in.NodeId), int64(in.Offset), buf)
 	if err != nil {
@@ -81,6 +86,9 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 func (f *fileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	r := f.begin(cancel)
 	defer r.finish()
+	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, true); err != nil {
+		return 0, f.status("write", in.NodeId, err)
+	}
 	kill := in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0
 	if err := f.cache.Write(r, cache.Ino(in.NodeId), int64(in.Offset), data, kill); err != nil {
 		return 0, f.status("write", in.NodeId, err)
@@ -97,7 +105,7 @@ func (f *fileSystem) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, f
 func (f *fileSystem) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	r := f.begin(cancel)
 	defer r.finish()
-	return f.status("flush", in.NodeId, f.cache.Flush(r, cache.Ino(in.NodeId)))
+	return f.status("flush", in.NodeId, f.cache.FlushHandle(r, cache.Ino(in.NodeId), in.Fh))
 }
 
 // Fsync makes content and attributes outlive a power cut; with fsync=remote it waits for the bucket.
@@ -111,13 +119,16 @@ func (f *fileSystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status
 func (f *fileSystem) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 	r := f.begin(cancel)
 	defer r.finish()
-	f.status("release", in.NodeId, f.cache.Release(r, cache.Ino(in.NodeId), writes(in.Flags)))
+	f.status("release", in.NodeId, f.cache.ReleaseHandle(r, cache.Ino(in.NodeId), in.Fh, writes(in.Flags)))
 }
 
 // Fallocate reserves, punches and zeroes ranges; other modes are EOPNOTSUPP.
 func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	r := f.begin(cancel)
 	defer r.finish()
+	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, true); err != nil {
+		return f.status("fallocate", in.NodeId, err)
+	}
 	return f.status("fallocate", in.NodeId,
 		f.cache.Fallocate(r, cache.Ino(in.NodeId), int64(in.Offset), int64(in.Length), in.Mode))
 }
@@ -140,6 +151,13 @@ func (f *fileSystem) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRang
 	defer r.finish()
 	if in.Flags != 0 {
 		return 0, fuse.EINVAL
+	}
+	err := f.cache.Resume(cache.Ino(in.NodeId), in.FhIn, false)
+	if err == nil {
+		err = f.cache.Resume(cache.Ino(in.NodeIdOut), in.FhOut, true)
+	}
+	if err != nil {
+		return 0, f.status("copy_file_range", in.NodeId, err)
 	}
 	n, err := f.cache.CopyRange(r, cache.Ino(in.NodeId), int64(in.OffIn), cache.Ino(in.NodeIdOut), int64(in.OffOut), int64(in.Len))
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -45,10 +47,12 @@ type Options struct {
 
 // Server is a mount that answers the kernel.
 type Server struct {
-	fuse   *fuse.Server
-	dir    string
-	served chan struct{}
-	notify *notifier
+	fuse    *fuse.Server
+	files   *fileSystem
+	dir     string
+	adopted bool // see Adopt
+	served  chan struct{}
+	notify  *notifier
 }
 
 // fileSystem answers the kernel's requests.
@@ -57,29 +61,22 @@ type fileSystem struct {
 	cache *cache.Cache
 	log   *slog.Logger
 	dirs  dirTable
+	calls atomic.Int64
+	gate  sync.RWMutex // held for reading by every request that is being answered; see Quiesce
 }
 
 // Mount mounts the cache on dir and returns when the kernel got its first answers. The mount ends by Unmount, or from
 // outside (fusermount3 -u, umount); Wait returns then, and the caller drains and closes the cache.
 func Mount(ctx context.Context, c *cache.Cache, dir string, o Options) (*Server, error) {
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("mount on %q: %w", dir, err)
 	}
-	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger}
-	server, err := fuse.NewServer(f, abs, mountOptions(o))
+	s, err := newServer(c, abs, abs, o)
 	if err != nil {
 		return nil, fmt.Errorf("mount on %q: %w", abs, err)
 	}
-	s := &Server{fuse: server, dir: abs, served: make(chan struct{})}
-	s.notify = newNotifier(server)
-	go func() {
-		defer close(s.served)
-		server.Serve()
-	}()
+	s.serve()
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %q: %w", abs, err), s.Unmount())
 	}
@@ -141,9 +138,11 @@ func directFlags(o Options) uintptr {
 func (s *Server) ready(ctx context.Context) error {
 	answered := make(chan error, 1)
 	go func() {
-		if err := s.fuse.WaitMount(); err != nil {
-			answered <- err
-			return
+		if !s.adopted {
+			if err := s.fuse.WaitMount(); err != nil {
+				answered <- err
+				return
+			}
 		}
 		var st unix.Stat_t
 		if err := unix.Stat(s.dir, &st); err != nil {
@@ -182,6 +181,9 @@ func (s *Server) Wait() {
 	s.notify.close()
 }
 
+// Answered is how many of the kernel's requests were taken up.
+func (s *Server) Answered() int64 { return s.files.calls.Load() }
+
 // Done is closed when the mount has ended.
 func (s *Server) Done() <-chan struct{} { return s.served }
 
@@ -194,7 +196,11 @@ func (s *Server) Unmount() error {
 		return nil
 	default:
 	}
-	if err := s.fuse.Unmount(); err != nil {
+	end := s.fuse.Unmount
+	if s.adopted {
+		end = s.unmountAdopted
+	}
+	if err := end(); err != nil {
 		return fmt.Errorf("unmount %q: %w", s.dir, err)
 	}
 	s.Wait()

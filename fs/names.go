@@ -48,6 +48,11 @@ func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fu
 func (f *fileSystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	r := f.begin(cancel)
 	defer r.finish()
+	if in.Valid&fuse.FATTR_FH != 0 {
+		if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, in.Valid&fuse.FATTR_SIZE != 0); err != nil {
+			return f.status("setattr", in.NodeId, err)
+		}
+	}
 	st, err := f.cache.SetAttr(r, cache.Ino(in.NodeId), change(in))
 	if err != nil {
 		return f.status("setattr", in.NodeId, err)
@@ -64,7 +69,7 @@ func newFile(h *fuse.InHeader, mode, rdev uint32) cache.New {
 
 // Mknod makes regular files, fifos, sockets and device nodes.
 func (f *fileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Mknod(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, in.Rdev))
 	if err != nil {
@@ -76,7 +81,7 @@ func (f *fileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string
 
 // Mkdir makes a directory.
 func (f *fileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Mkdir(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0))
 	if err != nil {
@@ -88,7 +93,7 @@ func (f *fileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string
 
 // Symlink makes a symbolic link.
 func (f *fileSystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, h)
 	defer r.finish()
 	st, err := f.cache.Symlink(r, cache.Ino(h.NodeId), name, target, newFile(h, 0o777, 0))
 	if err != nil {
@@ -117,21 +122,21 @@ func (f *fileSystem) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut)
 
 // Unlink removes a file's name.
 func (f *fileSystem) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, h)
 	defer r.finish()
 	return f.status("unlink", h.NodeId, f.cache.Unlink(r, cache.Ino(h.NodeId), name))
 }
 
 // Rmdir removes an empty directory.
 func (f *fileSystem) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, h)
 	defer r.finish()
 	return f.status("rmdir", h.NodeId, f.cache.Rmdir(r, cache.Ino(h.NodeId), name))
 }
 
 // Rename moves a name, with RENAME_NOREPLACE and RENAME_EXCHANGE; RENAME_WHITEOUT is EINVAL.
 func (f *fileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	mode := cache.RenameReplace
 	switch in.Flags {

@@ -16,6 +16,7 @@ const notifyTimeout = 5 * time.Second
 // blocking the giver; equal ones are sent once.
 type notifier struct {
 	server *fuse.Server
+	forget func(cache.Ino) // told of inodes the kernel does not know
 
 	mu     sync.Mutex // guards the fields below
 	queue  []note
@@ -29,21 +30,25 @@ type notifier struct {
 type note struct {
 	ino  cache.Ino
 	name string
+	ask  bool // only whether the kernel knows the inode
 }
 
 var _ cache.Kernel = (*notifier)(nil)
 
-func newNotifier(server *fuse.Server) *notifier {
-	n := &notifier{server: server, queued: make(map[note]bool), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newNotifier(server *fuse.Server, forget func(cache.Ino)) *notifier {
+	n := &notifier{server: server, forget: forget, queued: make(map[note]bool), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go n.run()
 	return n
 }
 
 // ForgetName tells that a name in a directory means something else now.
-func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{parent, name}) }
+func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{ino: parent, name: name}) }
 
 // ForgetInode tells that attributes or content of an inode changed.
 func (n *notifier) ForgetInode(ino cache.Ino) { n.add(note{ino: ino}) }
+
+// AskInode asks whether the kernel knows an inode.
+func (n *notifier) AskInode(ino cache.Ino) { n.add(note{ino: ino, ask: true}) }
 
 func (n *notifier) add(item note) {
 	n.mu.Lock()
@@ -85,13 +90,19 @@ func (n *notifier) take() (note, bool) {
 	return item, true
 }
 
-// send ignores the answer: ENOENT means that the kernel did not know the name or inode, ENODEV that the mount ended.
+// send ignores other answers: ENOENT means that the kernel did not know the name or inode, ENODEV that the mount ended.
 func (n *notifier) send(item note) {
-	if item.name != "" {
+	switch {
+	case item.ask:
+		// An offset below zero leaves the pages alone: attributes only, which nobody has to wait for.
+		if n.server.InodeNotify(uint64(item.ino), -1, 0) == fuse.ENOENT {
+			n.forget(item.ino)
+		}
+	case item.name != "":
 		n.server.EntryNotify(uint64(item.ino), item.name)
-		return
+	default:
+		n.server.InodeNotify(uint64(item.ino), 0, 0)
 	}
-	n.server.InodeNotify(uint64(item.ino), 0, 0)
 }
 
 // close ends the goroutine and waits for it.

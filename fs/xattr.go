@@ -59,7 +59,7 @@ func (f *fileSystem) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr 
 	if !xattrAllowed(attr) {
 		return fuse.Status(unix.EOPNOTSUPP)
 	}
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	mode := cache.XattrAny
 	switch in.Flags {
@@ -79,7 +79,7 @@ func (f *fileSystem) RemoveXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr 
 	if !xattrAllowed(attr) {
 		return fuse.Status(unix.ENODATA)
 	}
-	r := f.begin(cancel)
+	r := f.beginChange(cancel, h)
 	defer r.finish()
 	return f.status("removexattr", h.NodeId, f.cache.RemoveXattr(r, cache.Ino(h.NodeId), attr))
 }

@@ -37,6 +37,9 @@ func LoadRSA(path string, passphrase func() ([]byte, error), matdesc map[string]
 	return k, nil
 }
 
+// KeyFile is the file that LoadRSA reads for a path.
+func KeyFile(path string) (string, error) { return findKeyFile(path) }
+
 // findKeyFile resolves the three ways of naming a key to a file.
 func findKeyFile(path string) (string, error) {
 	info, err := os.Stat(path)

@@ -37,6 +37,10 @@ type KMSConfig struct {
 	Credentials func(ctx context.Context) (id, secret, token string, err error)
 	// Timeout bounds one attempt (default 10 s), Deadline a call with all its attempts (default 60 s).
 	Timeout, Deadline time.Duration
+	// Limiter spaces the calls of all keys that share it. Without one the key has its own, of QPS calls a second
+	// (default 300); QPS says nothing otherwise.
+	Limiter *Limiter
+	QPS     float64
 }
 
 // Defaults of KMSConfig.
@@ -60,12 +64,15 @@ type KMS struct {
 	scheme      string
 	matdesc     map[string]string
 	context     string // EncryptionContext; empty: not sent
+	passphrase  string // that context was made of; empty: none
 	credentials func(ctx context.Context) (id, secret, token string, err error)
 	transport   *http.Transport
 	timeout     time.Duration
 	deadline    time.Duration
+	limiter     *Limiter
 	calls       atomic.Int64
 	largest     atomic.Int64 // longest blob seen
+	trueID      atomic.Value // string: KMS's own name of the key, where keyID is an alias; unset until somebody asked
 }
 
 // NewKMS checks the configuration and makes the master key; it sends nothing. Errors are ErrConfig or about the CA file.
@@ -73,7 +80,7 @@ func NewKMS(c KMSConfig) (*KMS, error) {
 	warmEndpoints()
 	k := &KMS{
 		keyID: c.KeyID, region: c.Region, matdesc: maps.Clone(c.MatDesc), context: c.EncryptionContext,
-		credentials: c.Credentials, timeout: c.Timeout, deadline: c.Deadline,
+		credentials: c.Credentials, timeout: c.Timeout, deadline: c.Deadline, limiter: c.Limiter,
 	}
 	switch {
 	case c.KeyID == "":
@@ -86,6 +93,7 @@ func NewKMS(c KMSConfig) (*KMS, error) {
 		return nil, fmt.Errorf("%w: passphrase and EncryptionContext exclude each other", ErrConfig)
 	}
 	if c.Passphrase != "" {
+		k.passphrase = c.Passphrase
 		k.context = `{"x-passphrase":"` + c.Passphrase + `"}` // plain concatenation, as the Python SDK does
 	}
 	if k.timeout <= 0 {
@@ -93,6 +101,12 @@ func NewKMS(c KMSConfig) (*KMS, error) {
 	}
 	if k.deadline <= 0 {
 		k.deadline = defaultKMSDeadline
+	}
+	if k.limiter == nil {
+		var err error
+		if k.limiter, err = NewLimiter(c.QPS); err != nil {
+			return nil, err
+		}
 	}
 	if err := k.setEndpoint(c); err != nil {
 		return nil, err
@@ -155,6 +169,9 @@ func (k *KMS) setTransport(caFile string) error {
 		MaxIdleConnsPerHost: 32,
 		IdleConnTimeout:     60 * time.Second,
 		ForceAttemptHTTP2:   true,
+		DisableCompression:  true, // a small answer must not become a large one
+		// KMS sends less than 2 KiB of headers.
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 	return nil
 }
@@ -183,6 +200,9 @@ func (k *KMS) Bound() bool { return k.context != "" }
 // Calls counts the requests sent so far, retries included.
 func (k *KMS) Calls() int64 { return k.calls.Load() }
 
+// Waits counts the requests that had to wait for the limiter, with those of other keys that share it.
+func (k *KMS) Waits() int64 { return k.limiter.Waits() }
+
 // Close ends the idle connections. Calls under way are not disturbed.
 func (k *KMS) Close() { k.transport.CloseIdleConnections() }
 
@@ -199,7 +219,7 @@ func (k *KMS) Wrap(ctx context.Context, s Scheme, text []byte) ([]byte, error) {
 	if s != KMSText {
 		return nil, fmt.Errorf("wrap with %v under %s: %w", s, k.ID(), ErrScheme)
 	}
-	return k.encrypt(ctx, text)
+	return k.encrypt(ctx, text, k.context)
 }
 
 // Unwrap calls Decrypt and returns the text that was encrypted.
@@ -207,7 +227,7 @@ func (k *KMS) Unwrap(ctx context.Context, s Scheme, blob []byte, _ int) ([]byte,
 	if s != KMSText {
 		return nil, fmt.Errorf("unwrap with %v under %s: %w", s, k.ID(), ErrScheme)
 	}
-	return k.decrypt(ctx, blob)
+	return k.decrypt(ctx, blob, k.context)
 }
 
 // WrapLocal calls Encrypt with a marked base64 text, which no SDK header's secret begins with.
@@ -216,12 +236,12 @@ func (k *KMS) WrapLocal(ctx context.Context, secret []byte) ([]byte, error) {
 	defer Wipe(marked)
 	text := []byte(base64.StdEncoding.EncodeToString(marked))
 	defer Wipe(text)
-	return k.encrypt(ctx, text)
+	return k.encrypt(ctx, text, k.context)
 }
 
 // UnwrapLocal is the way back from WrapLocal.
 func (k *KMS) UnwrapLocal(ctx context.Context, blob []byte) ([]byte, error) {
-	text, err := k.decrypt(ctx, blob)
+	text, err := k.decrypt(ctx, blob, k.context)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
@@ -50,44 +51,52 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// encrypt calls Encrypt. The plaintext travels in the body, so that it appears in no log of URLs.
-func (k *KMS) encrypt(ctx context.Context, text []byte) ([]byte, error) {
+// encrypt calls Encrypt, bound to an EncryptionContext (or ""). The plaintext travels in the body, so that it appears in no log of URLs.
+func (k *KMS) encrypt(ctx context.Context, text []byte, bound string) ([]byte, error) {
+	blob, _, err := k.encryptBy(ctx, text, bound)
+	return blob, err
+}
+
+// encryptBy is encrypt, and tells which key of KMS it was, which matters where the key is named by an alias.
+func (k *KMS) encryptBy(ctx context.Context, text []byte, bound string) (_ []byte, keyID string, _ error) {
 	var blob string
 	err := k.call(ctx, "Encrypt", func(c *kms.Client) error {
 		r := kms.CreateEncryptRequest()
-		k.prepare(r.RpcRequest, map[string]string{"KeyId": k.keyID, "Plaintext": string(text), "EncryptionContext": k.context})
+		k.prepare(r.RpcRequest, map[string]string{"KeyId": k.keyID, "Plaintext": string(text), "EncryptionContext": bound})
 		answer, err := c.Encrypt(r)
 		if err == nil {
-			blob = answer.CiphertextBlob
+			blob, keyID = answer.CiphertextBlob, answer.KeyId
 		}
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if blob == "" {
-		return nil, fmt.Errorf("KMS Encrypt answered without a blob: %w", ErrKMSUnreachable)
+		return nil, "", fmt.Errorf("KMS Encrypt answered without a blob: %w", ErrKMSUnreachable)
 	}
 	k.measure(blob)
-	return []byte(blob), nil
+	return []byte(blob), keyID, nil
 }
 
-// decrypt calls Decrypt.
-func (k *KMS) decrypt(ctx context.Context, blob []byte) ([]byte, error) {
-	var text string
-	err := k.call(ctx, "Decrypt", func(c *kms.Client) error {
+// decrypt calls Decrypt with the EncryptionContext that encrypt had.
+func (k *KMS) decrypt(ctx context.Context, blob []byte, bound string) ([]byte, error) {
+	text, _, err := k.decryptBy(ctx, blob, bound)
+	return text, err
+}
+
+// decryptBy is decrypt, and tells which key of KMS the blob is of: Decrypt takes those of all keys that the account may use.
+func (k *KMS) decryptBy(ctx context.Context, blob []byte, bound string) (text []byte, keyID string, err error) {
+	err = k.call(ctx, "Decrypt", func(c *kms.Client) error {
 		r := kms.CreateDecryptRequest()
-		k.prepare(r.RpcRequest, map[string]string{"CiphertextBlob": string(blob), "EncryptionContext": k.context})
+		k.prepare(r.RpcRequest, map[string]string{"CiphertextBlob": string(blob), "EncryptionContext": bound})
 		answer, err := c.Decrypt(r)
 		if err == nil {
-			text = answer.Plaintext
+			text, keyID = []byte(answer.Plaintext), answer.KeyId
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return []byte(text), nil
+	return text, keyID, err
 }
 
 // GenerateDataKey lets KMS draw a 32-byte key and returns it with its blob text, which Unwrap turns into the key's
@@ -143,11 +152,18 @@ func (k *KMS) call(ctx context.Context, action string, do func(*kms.Client) erro
 	defer cancel()
 	limit := firstPause
 	for {
+		if err := k.limiter.wait(ctx); err != nil {
+			return fmt.Errorf("KMS %s: wait for the rate limit: %w: %w", action, ErrKMSUnreachable, err)
+		}
 		err := k.attempt(ctx, do)
 		if err == nil {
+			k.limiter.answered()
 			return nil
 		}
 		err, again := judge(ctx, action, err)
+		if isThrottled(err) {
+			k.limiter.throttled()
+		}
 		if !again {
 			return err
 		}
@@ -198,7 +214,24 @@ type boundTransport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *boundTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.kms.calls.Add(1)
-	return t.kms.transport.RoundTrip(r.WithContext(t.ctx))
+	resp, err := t.kms.transport.RoundTrip(r.WithContext(t.ctx))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 == 3 { // the SDK would follow, with a key in the body
+		return nil, errors.Join(fmt.Errorf("redirected with status %d, is the endpoint right?", resp.StatusCode), resp.Body.Close())
+	}
+	resp.Body = &shortBody{Reader: io.LimitReader(resp.Body, maxAnswer), Closer: resp.Body}
+	return resp, nil
+}
+
+// maxAnswer bounds what is read of an answer, which the SDK takes whole: a blob has a few KiB.
+const maxAnswer = 256 << 10
+
+// shortBody is a body that ends early.
+type shortBody struct {
+	io.Reader
+	io.Closer
 }
 
 // judge turns an error of the SDK into one of ours and tells whether to try again. Of errors that are neither an answer nor
@@ -229,13 +262,33 @@ func judge(ctx context.Context, action string, err error) (_ error, again bool) 
 	return fmt.Errorf("KMS %s: %w: %w", action, ErrKMSUnreachable, err), again
 }
 
+// isThrottled tells whether KMS said that the calls come too fast.
+func isThrottled(err error) bool {
+	var refused *KMSError
+	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || strings.Contains(refused.Code, "Throttling"))
+}
+
+// short cuts what KMS says, or a web page when the endpoint is no KMS, and makes it fit for a line of a log and a terminal.
+func short(s string) string {
+	cut := len(s) > maxMessage
+	if cut {
+		s = s[:maxMessage]
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if cut {
+		s += "..."
+	}
+	return s
+}
+
 // judgeRefusal sorts the answers of KMS: worth another try, access denied, or a blob that is not this key's.
 func judgeRefusal(action string, r *sdkerrors.ServerError) (_ error, again bool) {
-	message := r.Message()
-	if len(message) > maxMessage { // a web page, when the endpoint is no KMS
-		message = message[:maxMessage] + "..."
-	}
-	e := &KMSError{Action: action, Code: r.ErrorCode(), Message: message, RequestID: r.RequestId(), Status: r.HttpStatus()}
+	e := &KMSError{Action: action, Code: short(r.ErrorCode()), Message: short(r.Message()), RequestID: short(r.RequestId()), Status: r.HttpStatus()}
 	has := func(parts ...string) bool {
 		for _, p := range parts {
 			if strings.Contains(e.Code, p) {

@@ -23,6 +23,7 @@ type kmsServer struct {
 	*httptest.Server
 	mu      sync.Mutex           // guards the fields below
 	texts   map[string][2]string // blob to text and context
+	owners  map[string]string    // blob to key, after its alias was resolved
 	asked   []map[string]string  // parameters of each request
 	refuse  []refusal            // answered first, one a request
 	hang    chan struct{}        // when set, requests wait for it
@@ -39,7 +40,7 @@ type refusal struct {
 // newKMSServer starts one and returns the name of a file with its CA.
 func newKMSServer(t *testing.T) (*kmsServer, string) {
 	t.Helper()
-	s := &kmsServer{texts: map[string][2]string{}}
+	s := &kmsServer{texts: map[string][2]string{}, owners: map[string]string{}}
 	s.Server = httptest.NewTLSServer(s)
 	t.Cleanup(s.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -91,7 +92,8 @@ func (s *kmsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answerLocked does what KMS does.
 func (s *kmsServer) answerLocked(w http.ResponseWriter, p map[string]string) {
-	answer := map[string]string{"RequestId": "r-2", "KeyId": p["KeyId"]}
+	id := strings.Replace(p["KeyId"], "alias/", "key-", 1)
+	answer := map[string]string{"RequestId": "r-2", "KeyId": id[strings.LastIndexByte(id, '/')+1:]}
 	text := p["Plaintext"]
 	switch p["Action"] {
 	case "GenerateDataKey":
@@ -101,6 +103,7 @@ func (s *kmsServer) answerLocked(w http.ResponseWriter, p map[string]string) {
 	case "Encrypt":
 		blob := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "blob %d\xff", len(s.texts)))
 		s.texts[blob] = [2]string{text, p["EncryptionContext"]}
+		s.owners[blob] = answer["KeyId"]
 		answer["CiphertextBlob"] = blob
 	case "Decrypt":
 		entry, ok := s.texts[p["CiphertextBlob"]]
@@ -108,7 +111,7 @@ func (s *kmsServer) answerLocked(w http.ResponseWriter, p map[string]string) {
 			w.WriteHeader(http.StatusBadRequest)
 			answer = map[string]string{"Code": "InvalidCiphertext", "Message": "no", "RequestId": "r-3"}
 		} else {
-			answer["Plaintext"] = entry[0]
+			answer["Plaintext"], answer["KeyId"] = entry[0], s.owners[p["CiphertextBlob"]]
 		}
 	}
 	_ = json.NewEncoder(w).Encode(answer)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -60,7 +62,7 @@ func PassphraseCommand(ctx context.Context, command string) Passphrase {
 		ctx, cancel := context.WithTimeout(ctx, commandTime)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // the user's own command
-		cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+		cmd.Stdin, cmd.Stderr, cmd.Env = os.Stdin, os.Stderr, commandEnv()
 		cmd.WaitDelay = time.Second
 		text, err := cmd.Output()
 		if ctx.Err() != nil {
@@ -72,6 +74,13 @@ func PassphraseCommand(ctx context.Context, command string) Passphrase {
 		}
 		return checkPassphrase(text, "passphrase command")
 	}
+}
+
+// commandEnv is our environment without what the command has no use for: access keys of the bucket, and options of ours.
+func commandEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "OSSENCFS_") || strings.HasPrefix(v, "OSS_ACCESS_KEY_") || strings.HasPrefix(v, "OSS_SESSION_TOKEN=")
+	})
 }
 
 // PassphrasePrompt asks on the terminal, without echo. Without a terminal it is ErrNoPassphrase.

@@ -70,3 +70,15 @@ func TestPromptWithoutTerminal(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestPassphraseCommandGetsNoSecrets: the command has no use for access keys, nor for options of ours.
+func TestPassphraseCommandGetsNoSecrets(t *testing.T) {
+	t.Setenv("OSS_ACCESS_KEY_SECRET", "canary-secret")
+	t.Setenv("OSS_SESSION_TOKEN", "canary-token")
+	t.Setenv("OSSENCFS_RSA_KEY", "canary-option")
+	t.Setenv("OTHER", "kept")
+	line := `case "$(env)" in *canary*) exit 3;; esac; echo "$OTHER"`
+	if got, err := PassphraseCommand(t.Context(), line)(); err != nil || string(got) != "kept" {
+		t.Errorf("got %q, %v, want the variable that was left", got, err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"sync/atomic"
 )
 
 // Limits of RSA moduli in bits: below the first is not safe any more, above the second the SDK headers of one object
@@ -28,6 +29,7 @@ type RSA struct {
 	private *rsa.PrivateKey // nil when only the public half is known
 	matdesc map[string]string
 	id      string
+	ops     atomic.Int64 // with the private key
 }
 
 // NewRSA makes a master key from a private key. Moduli of MinRSABits to MaxRSABits bits are taken.
@@ -87,6 +89,9 @@ func (k *RSA) Supports(s Scheme) bool { return s == OAEP || s == PKCS1 }
 // Bits is the size of the modulus.
 func (k *RSA) Bits() int { return k.public.N.BitLen() }
 
+// PrivateOps counts the operations with the private key so far: one for each unwrap.
+func (k *RSA) PrivateOps() int64 { return k.ops.Load() }
+
 // WrappedSize is the size of the modulus in bytes.
 func (k *RSA) WrappedSize(Scheme, int) int { return k.public.Size() }
 
@@ -115,6 +120,7 @@ func (k *RSA) Unwrap(_ context.Context, s Scheme, blob []byte, size int) ([]byte
 	}
 	switch s {
 	case OAEP:
+		k.ops.Add(1)
 		secret, err := rsa.DecryptOAEP(sha1.New(), nil, k.private, blob, nil) //nolint:gosec // see the import
 		if err != nil {
 			return nil, ErrUnwrap
@@ -136,6 +142,7 @@ func (k *RSA) unwrapPKCS1(blob []byte, size int) ([]byte, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("draw random bytes: %w", err)
 	}
+	k.ops.Add(1)
 	if err := rsa.DecryptPKCS1v15SessionKey(nil, k.private, blob, secret); err != nil {
 		return nil, ErrUnwrap
 	}
@@ -156,6 +163,7 @@ func (k *RSA) UnwrapLocal(_ context.Context, blob []byte) ([]byte, error) {
 	if k.private == nil {
 		return nil, fmt.Errorf("unwrap local key under %s: %w", k.id, ErrPublicOnly)
 	}
+	k.ops.Add(1)
 	secret, err := rsa.DecryptOAEP(sha256.New(), nil, k.private, blob, []byte(localLabel))
 	if err != nil {
 		return nil, fmt.Errorf("unwrap local key under %s: %w", k.id, ErrUnwrap)

@@ -56,8 +56,21 @@ var (
 // NewSealing begins a sealing under a fresh key and with a random generation id.
 func NewSealing() (*Sealing, error) { return cipher.NewSealing() }
 
-// NewIntake begins the intake of a downloaded body under its key; a zero generation draws a new one.
-func NewIntake(k *ContentKey, generation ID) (*Intake, error) { return cipher.NewIntake(k, generation) }
+// NewIntake begins the intake of a downloaded body under its key, as a generation of its own.
+func NewIntake(k *ContentKey) (*Intake, error) { return cipher.NewIntake(k) }
+
+// ResumeIntake goes on with the digests of a generation of which a Sealing.Checkpoint describes the begin.
+func ResumeIntake(generation [16]byte, leaves, secret []byte, crc uint64, size int64) (*Intake, error) {
+	return cipher.ResumeIntake(generation, leaves, secret, crc, size)
+}
+
+// CombineCRC64 is the checksum of two ranges that follow each other; size is that of the second.
+func CombineCRC64(first, second uint64, size int64) uint64 {
+	return oss.CombineCRC64(first, second, size)
+}
+
+// SealedRecordSize is the size in bytes of the record of Sealed.Marshal for a content of size bytes.
+func SealedRecordSize(size int64) int64 { return cipher.SealedRecordSize(size) }
 
 // UnmarshalSealed reads what Sealed.Marshal wrote.
 func UnmarshalSealed(record, secret []byte) (*Sealed, error) {

@@ -48,7 +48,9 @@ type Info struct {
 	Key        string    // relative key
 	Size       int64     // bytes of the content, which is as long as its ciphertext
 	ETag       string    // without quotes; changes whenever the bytes may have changed
-	Modified   time.Time // when the bucket last stored it; zero in the answer to a Put
+	Modified   time.Time // when the bucket last stored it, in whole seconds; zero in the answer to a Put
+	Young      bool      // it was stored so shortly before the question that a change after it may tell the same time
+	Date       time.Time // the server's clock when it answered; zero when it tells none
 	Attr       Attr      // complete: what the object does not say comes from Options.DefaultAttr and Modified
 	HasAttr    bool      // whether the object carries a mode of its own
 	Generation ID        // generation of the sealed body; zero: foreign
@@ -57,6 +59,22 @@ type Info struct {
 	TagCount   int       // number of object tags, ours included
 	OthersTags bool      // whether other programs' tags are among them; known after Head only
 	XattrErr   error     // why Attr.Xattrs could not be opened; the rest of Info is right
+
+	State   State  // who wrote it, as far as can be proved
+	Refusal error  // StateRefused: why
+	Dialect string // header sets it carries: "both", "current", "legacy"; empty: none
+	KeyID   string // master key of this keyring that its headers are wrapped under, where its box tells; else empty
+	Change  uint64 // number of the last change of attributes by a valid tag; 0: none
+
+	Version string // id of the version in a bucket with versioning; empty in others
+	Stored  ID     // id of the PUT or COPY of ours that stored it, where Upload is that of a later tag; zero: foreign
+	Over    []ID   // uploads that it was written over as far as its writer knew, the newest first; not authenticated
+}
+
+// Anew reports whether the object holds a sealed body that is known, in a version without a newer tag: whatever its upload id is, its
+// content is the same. Rewrapping leaves that behind, and so do new extended attributes.
+func (i *Info) Anew(generation ID) bool {
+	return i.State == StateAuthentic && i.Change == 0 && !generation.IsZero() && i.Generation == generation
 }
 
 // isDirKey reports whether key names a directory.

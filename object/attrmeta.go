@@ -20,7 +20,7 @@ const (
 
 	metaIDs         = metaPrefix + "ossencfs-id"
 	metaSealedXattr = metaPrefix + "ossencfs-xattr"
-	// x-oss-meta-ossencfs-box is kept free for the authenticated box, see boxRoom.
+	// x-oss-meta-ossencfs-box is cipher.BoxHeader.
 )
 
 // putAttr adds the headers of a's plain attributes to h.

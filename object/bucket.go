@@ -19,12 +19,14 @@ const (
 	DefaultMultipartThreshold = MaxSinglePut
 	// MaxSinglePut bounds the threshold: the MD5 of larger bodies, which a single PUT needs, is not computed.
 	MaxSinglePut = cipher.MaxMD5
+	// MinPart is the size below which nothing goes up in parts.
+	MinPart = oss.MinPart
 )
 
 // ErrReadOnly says that the bucket was opened for reading only.
 var ErrReadOnly = errors.New("the bucket is open for reading only")
 
-// Options say which bucket to open and how content is sealed. Connection and Keyring are required.
+// Options say which bucket to open and how content is sealed. Connection is required, and Keyring or Bundle.
 type Options struct {
 	Connection         Connection
 	Prefix             string        // directory of the bucket to work in, as "backup/host"; empty: all of it
@@ -34,6 +36,20 @@ type Options struct {
 	MultipartThreshold int64         // at most MaxSinglePut; DefaultMultipartThreshold when 0
 	DefaultAttr        DefaultAttr   // attributes of objects that have none
 	ReadOnly           bool          // refuse each write with ErrReadOnly
+	Trust              Trust         // which objects of others are accepted
+	PinFile            string        // remembers the volume, made when absent; empty: nothing is remembered
+	VolumeIDs          []string      // volume keys that must be there, 32 hexadecimal digits each
+	VolumeFrom         string        // directory below Prefix, "" or ending in "/", from which the volume is looked for upwards
+	NewVolume          bool          // make a volume where there are objects and no record
+	TagsOnly           bool          // leave content keys out of boxes: each object is opened through its envelope
+	Bundle             *keys.Bundle  // of a write-only host, which has no key for reading; instead of Keyring
+
+	// MachineKey wraps the local secrets of such a host; see WrapLocal.
+	MachineKey *keys.MachineKey
+
+	// Notice, when set, is told what in the bucket was not believed. It may be told the same thing often, must be quick and
+	// safe for concurrent use.
+	Notice func(Notice)
 }
 
 // Bucket is an open bucket. It is safe for concurrent use.
@@ -44,8 +60,28 @@ type Bucket struct {
 	dialect cipher.Dialect
 	opt     Options
 	opened  keyCache
+	tags    tagCache
+	pool    *keyPool
+	volume  volume
 	// uncounted says that this service does not tell the number of tags, so that each Head asks for them.
 	uncounted atomic.Bool
+	history   atomic.Pointer[History]
+}
+
+// SetHistory lets h say which objects must have a box.
+func (b *Bucket) SetHistory(h History) { b.history.Store(&h) }
+
+// boxed reports whether a box was ever seen at a key.
+func (b *Bucket) boxed(key string) bool {
+	h := b.history.Load()
+	return h != nil && (*h).Boxed(key)
+}
+
+// notice passes on what was not believed.
+func (b *Bucket) notice(kind NoticeKind, key string, err error) {
+	if b.opt.Notice != nil {
+		b.opt.Notice(Notice{Kind: kind, Key: key, Err: err})
+	}
 }
 
 // Open connects to a bucket and checks with one request that it answers. The errors are those of oss.Client.Check;
@@ -63,8 +99,8 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 
 // newBucket checks the options and sends nothing.
 func newBucket(o Options) (*Bucket, error) {
-	if o.Keyring == nil || o.Keyring.Primary() == nil {
-		return nil, fmt.Errorf("open bucket: no master key: %w", ErrInvalid)
+	if err := o.bundledKeys(); err != nil {
+		return nil, err
 	}
 	dialect, err := cipher.ParseDialect(o.Dialect)
 	if err != nil {
@@ -74,7 +110,7 @@ func newBucket(o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if room < 0 {
+	if room < 0 { // every object carries a box, which has to fit
 		return nil, fmt.Errorf("envelope is %d bytes too big for an object's metadata, shorten the key's description: %w", -room, ErrInvalid)
 	}
 	if o.PartSize == 0 {
@@ -93,7 +129,25 @@ func newBucket(o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{oss: client, prefix: prefix, ring: o.Keyring, dialect: dialect, opt: o}, nil
+	return &Bucket{oss: client, prefix: prefix, ring: o.Keyring, dialect: dialect, opt: o, pool: newKeyPool(o.Keyring, dialect)}, nil
+}
+
+// bundledKeys takes the keyring from the bundle of a write-only host, and checks that there is one.
+func (o *Options) bundledKeys() error {
+	if o.Bundle != nil {
+		if o.Keyring != nil {
+			return fmt.Errorf("open bucket: a write-only host has no other keys than those of its bundle: %w", ErrInvalid)
+		}
+		master, err := o.Bundle.Master()
+		if err != nil {
+			return err
+		}
+		o.Keyring = keys.NewKeyring(master)
+	}
+	if o.Keyring == nil || o.Keyring.Primary() == nil {
+		return fmt.Errorf("open bucket: no master key: %w", ErrInvalid)
+	}
+	return nil
 }
 
 // connect makes the client and the clean prefix.
@@ -108,8 +162,11 @@ func connect(o Options) (*oss.Client, string, error) {
 	return client, prefix, err
 }
 
-// Close drops idle connections. Calls under way go on.
-func (b *Bucket) Close() error { return b.oss.Close() }
+// Close drops idle connections and ends the preparation of content keys. Calls under way go on.
+func (b *Bucket) Close() error {
+	b.pool.close()
+	return b.oss.Close()
+}
 
 // Prefix is the mounted prefix: empty, or ending in "/".
 func (b *Bucket) Prefix() string { return b.prefix }
@@ -131,25 +188,9 @@ func (b *Bucket) writable(key string) (string, error) {
 	if b.opt.ReadOnly {
 		return "", ErrReadOnly
 	}
-	return b.full(key)
-}
-
-// WrapLocal wraps a secret of this machine, such as the key of the local cache, under the primary master key.
-func (b *Bucket) WrapLocal(ctx context.Context, secret []byte) ([]byte, error) {
-	return b.ring.Primary().WrapLocal(ctx, secret)
-}
-
-// UnwrapLocal opens what WrapLocal made, with any key of the keyring.
-func (b *Bucket) UnwrapLocal(ctx context.Context, wrapped []byte) ([]byte, error) {
-	err := keys.ErrUnwrap
-	for _, k := range b.ring.All() {
-		var secret []byte
-		if secret, err = k.UnwrapLocal(ctx, wrapped); err == nil {
-			return secret, nil
-		}
-		if !errors.Is(err, keys.ErrUnwrap) {
-			break
-		}
+	full, err := b.full(key)
+	if err == nil && !b.hostMayWrite(full) {
+		err = b.outside(key)
 	}
-	return nil, fmt.Errorf("open a local key: %w", err)
+	return full, err
 }

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/keys"
@@ -18,74 +16,66 @@ import (
 var ErrWrongKey = errors.New("wrong master key for this bucket")
 
 const (
-	// canaryText is the content of the canary object. It is no secret; opening it proves the master key.
+	// canaryText is the content of the canary object. It is no secret.
 	canaryText = "ossencfs canary v1\n"
-	// maxCanary bounds what is read of a canary, whoever wrote it.
-	maxCanary = 1 << 10
 	// maxSamples is how many objects are looked at where there is no canary, and maxRefusals how many of them may be
 	// under other keys.
 	maxSamples  = 24
 	maxRefusals = 8
-	// canaryAttempts is how often a canary is written before a mount is given up, canaryPause the first time between.
-	canaryAttempts = 4
-	canaryPause    = 200 * time.Millisecond
 )
 
-// VerifyKey checks that the keyring opens this bucket: its canary or, where there is none, one of the first encrypted
-// objects. Then it makes the canary, unless the bucket is read-only. ErrWrongKey says that the key does not fit.
+// VerifyKey opens the volume, which proves the master key, or where a read-only bucket has none tries the first encrypted objects.
+// Then it looks at the canary, and makes it unless the bucket is read-only: how many tags this service says it has tells whether
+// tags have to be asked for. A write-only host does not look at the canary. ErrWrongKey says that the key does not fit; see OpenVolume for the other errors.
 func (b *Bucket) VerifyKey(ctx context.Context) error {
+	if err := b.OpenVolume(ctx); err != nil {
+		return err
+	}
+	if b.opt.Bundle != nil {
+		return nil // it could not tell whether the canary is ours
+	}
 	err := b.readCanary(ctx)
-	if !errors.Is(err, oss.ErrNotFound) {
-		return err
+	if !errors.Is(err, oss.ErrNotFound) || b.opt.ReadOnly {
+		return ignoreMissing(err)
 	}
-	if err := b.trySamples(ctx); err != nil {
-		return err
-	}
-	if b.opt.ReadOnly {
-		return nil
-	}
-	if err := b.makeCanary(ctx); err != nil {
+	if err := b.repeat(ctx, func() error { return ignoreExists(b.writeCanary(ctx)) }); err != nil {
 		return fmt.Errorf("make the canary object: %w", err)
 	}
 	return b.readCanary(ctx)
 }
 
-// makeCanary writes the canary and tries again after passing failures: it is created or there already, whoever was faster, so that a
-// repetition does no harm.
-func (b *Bucket) makeCanary(ctx context.Context) error {
-	for pause := canaryPause; ; pause *= 2 {
-		err := b.writeCanary(ctx)
-		switch {
-		case err == nil, errors.Is(err, oss.ErrExists):
-			return nil
-		case pause > canaryPause<<(canaryAttempts-2) || !oss.Retryable(err):
-			return err
-		}
-		select {
-		case <-time.After(max(pause, oss.RetryAfter(err))):
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		}
+// ignoreMissing takes an object that is not there for no error.
+func ignoreMissing(err error) error {
+	if errors.Is(err, oss.ErrNotFound) {
+		return nil
 	}
+	return err
 }
 
-// readCanary opens the canary; ErrNotFound when there is none.
-func (b *Bucket) readCanary(ctx context.Context) error {
-	d, err := b.Get(ctx, GetRequest{Key: canaryKey})
-	if err != nil {
-		return b.keyError(canaryKey, err)
+// ignoreExists takes an object that is there already for no error: whoever was faster.
+func ignoreExists(err error) error {
+	if errors.Is(err, oss.ErrExists) {
+		return nil
 	}
-	defer d.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(d.Body, maxCanary))
+	return err
+}
+
+// readCanary looks at the canary; ErrNotFound when there is none. What somebody did to it is reported and means no more than that
+// tags are always asked for.
+func (b *Bucket) readCanary(ctx context.Context) error {
+	full, err := b.full(canaryKey)
 	if err != nil {
 		return err
 	}
-	d.Content.XORKeyStreamAt(text, text, 0)
-	if !d.Info.Encrypted || !bytes.Equal(text, []byte(canaryText)) {
-		return fmt.Errorf("object %q: %w", canaryKey, ErrWrongKey)
+	got, err := b.oss.Head(ctx, full)
+	if err != nil {
+		return err
 	}
-	// The canary has a tag. A service that does not count it here leaves only one way to know about tags: asking.
-	b.uncounted.Store(d.Info.TagCount == 0)
+	info, _, err := b.describe(ctx, canaryKey, full, got)
+	if err != nil && !errors.Is(err, ErrSymlink) {
+		return err
+	}
+	b.uncounted.Store(got.TagCount == 0 || err != nil || info.State == StateRefused)
 	return nil
 }
 
@@ -128,19 +118,22 @@ func (b *Bucket) writeCanary(ctx context.Context) error {
 	}
 	r := PutRequest{Key: canaryKey, Body: bytes.NewReader(text), Sealed: sealing.Finish(), Upload: NewID(), IfAbsent: true}
 	r.Attr = Attr{Mode: ModeRegular | 0o600, UID: b.opt.DefaultAttr.UID, GID: b.opt.DefaultAttr.GID}
-	meta, err := b.headers(ctx, r.Key, contentOf(r), 0)
+	meta, err := b.headers(ctx, r.Key, full, contentOf(r), 0)
+	if err != nil {
+		return err
+	}
+	value, err := b.formatTag(full, tag{upload: r.Upload, generation: generationOf(r.Sealed), attr: r.Attr})
 	if err != nil {
 		return err
 	}
 	sum, hasSum := r.Sealed.MD5()
-	t := tag{upload: r.Upload, generation: generationOf(r.Sealed), attr: r.Attr}
 	_, err = b.oss.Put(ctx, full, r.Body.(*bytes.Reader), r.Sealed.Size(), oss.PutOptions{
-		Meta: meta, ForbidOverwrite: true, Tagging: oss.EncodeTagging(map[string]string{tagName: t.format()}),
+		Meta: meta, ForbidOverwrite: true, Tagging: oss.EncodeTagging(map[string]string{tagName: value}),
 		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true})
 	return err
 }
 
-// trySamples opens the first encrypted objects, so that a canary is not made under a key that does not fit what
+// trySamples opens the first encrypted objects, so that a volume is not made under a key that does not fit what
 // others wrote before. It is content with one that opens, and with none at all.
 func (b *Bucket) trySamples(ctx context.Context) error {
 	page, err := b.oss.List(ctx, oss.ListOptions{Prefix: b.prefix, Max: maxSamples})

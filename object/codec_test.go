@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ossencfs/ossencfs/keys"
 )
 
 func TestParseMode(t *testing.T) {
@@ -127,30 +129,60 @@ func sameAttr(a, b Attr) bool {
 
 func TestTagRoundTripAndLength(t *testing.T) {
 	longest := tag{upload: ID{0xff}, generation: ID{0xfe, 1}, attr: Attr{Mode: 0o107777, UID: math.MaxUint32, GID: math.MaxUint32, Rdev: math.MaxUint32, Mtime: math.MinInt64}}
-	const mac = 1 + 22 // ":" and 128 bits in base64url, for the next version
-	if n := len(longest.format()); n+mac > 256 {
-		t.Errorf("longest tag has %d characters, with a MAC more than 256", n)
+	longest.change = math.MaxUint64
+	const signature = 1 + 16 + 1 + 86 // ":" host ":" Ed25519 in base64url; a MAC is shorter
+	if n := len(longest.fields(tagOfHost)); n+signature > 256 {
+		t.Errorf("longest tag has %d characters, with a signature more than 256", n)
+	}
+	b := volumeOnly(t)
+	format := func(t tag) string {
+		value, err := b.formatTag("p/key", t)
+		if err != nil {
+			panic(err)
+		}
+		return value
 	}
 	for name, want := range map[string]tag{
 		"longest": longest,
 		"plain":   {upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644, UID: 1, GID: 2, Mtime: 1700000000123456789}},
 		"foreign": {upload: NewID(), attr: Attr{Mode: 0o040755}},
 	} {
-		got, err := parseTag(want.format())
-		if err != nil || got.upload != want.upload || got.generation != want.generation || !sameAttr(got.attr, want.attr) {
+		got, err := parseTag(format(want))
+		if err != nil || got.upload != want.upload || got.generation != want.generation || !sameAttr(got.attr, want.attr) || got.change != want.change {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
 		}
+		if err := b.verifyTag("p/key", got); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := b.verifyTag("p/other", got); err == nil {
+			t.Errorf("%s: the tag of another object counts", name)
+		}
 	}
-	ok := tag{upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644}}.format()
-	if _, err := parseTag(ok + ":AAAAAAAAAAAAAAAAAAAAAA"); err != nil {
-		t.Errorf("tag with an extension: %v", err)
+	ok := format(tag{upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644}})
+	for i := range ok {
+		for _, c := range "A0:" {
+			bad := ok[:i] + string(c) + ok[i+1:]
+			if got, err := parseTag(bad); bad != ok && err == nil && b.verifyTag("p/key", got) == nil {
+				t.Errorf("changed tag %q counts", bad)
+			}
+		}
 	}
-	for _, bad := range []string{"", "1", "2" + ok[1:], ok[:len(ok)-2], strings.Replace(ok, ":100644:", ":100648:", 1), strings.Replace(ok, ":100644:", ":0:", 1),
+	for _, bad := range []string{"", "1", "3" + ok[1:], ok[:len(ok)-2], ok + ":AAAAAAAAAAAAAAAAAAAAAA", strings.Replace(ok, ":100644:", ":100648:", 1), strings.Replace(ok, ":100644:", ":0:", 1),
 		strings.Replace(ok, ":0:0:", ":-1:0:", 1), ok + "x"} {
 		if got, err := parseTag(bad); err == nil {
 			t.Errorf("parseTag(%q) = %+v, want an error", bad, got)
 		}
 	}
+}
+
+// volumeOnly is a bucket that has a volume and nothing else.
+func volumeOnly(t testing.TB) *Bucket {
+	t.Helper()
+	k, err := keys.NewVolumeKey(1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Bucket{volume: volume{keys: map[keys.VolumeID]*keys.VolumeKey{k.ID(): k}, writer: k}}
 }
 
 func TestXattrCodec(t *testing.T) {
@@ -204,12 +236,12 @@ func TestIDs(t *testing.T) {
 }
 
 func TestCheckKey(t *testing.T) {
-	for _, ok := range []string{"", "a", "a/", "a/b", "a b/c ", "...", "..a", "\\x", strings.Repeat("n", 255), "\xff\xfe"} {
+	for _, ok := range []string{"", "a", "a/", "a/b", "a b/c ", "...", "..a", "\\x", strings.Repeat("n", 255), "\n\x01\u202e"} {
 		if err := CheckKey(ok); err != nil {
 			t.Errorf("CheckKey(%.20q): %v", ok, err)
 		}
 	}
-	for _, bad := range []string{"/", "/a", "a//b", "a//", ".", "./a", "a/..", "a/./b", "../", "a\x00b", strings.Repeat("n", 256), strings.Repeat("n/", 512)} {
+	for _, bad := range []string{"/", "/a", "a//b", "a//", ".", "./a", "a/..", "a/./b", "../", "a\x00b", "\xff\xfe", "a/\xc0\xaf", strings.Repeat("n", 256), strings.Repeat("n/", 512)} {
 		if err := CheckKey(bad); err == nil {
 			t.Errorf("CheckKey(%.20q): want an error", bad)
 		}

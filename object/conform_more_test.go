@@ -201,7 +201,7 @@ func conformCanary(t *testing.T, b *Bucket) {
 	}
 	o := b.opt
 	o.Keyring = keys.NewKeyring(masterRSA(t, 1))
-	if err := opened(t, o).VerifyKey(ctx); !errors.Is(err, ErrWrongKey) {
+	if err := unopened(t, o).VerifyKey(ctx); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("other key: got %v", err)
 	}
 	o.Keyring = keys.NewKeyring(masterRSA(t, 1), b.ring.All()...)
@@ -214,7 +214,7 @@ func conformCanary(t *testing.T, b *Bucket) {
 	put(t, b, request(t, "f", []byte("x")))
 	for _, readOnly := range []bool{true, false} {
 		o.ReadOnly, o.Keyring = readOnly, keys.NewKeyring(masterRSA(t, 1))
-		if err := opened(t, o).VerifyKey(ctx); !errors.Is(err, ErrWrongKey) {
+		if err := unopened(t, o).VerifyKey(ctx); !errors.Is(err, ErrWrongKey) {
 			t.Errorf("other key, no canary, read-only %v: got %v", readOnly, err)
 		}
 	}
@@ -260,8 +260,16 @@ func conformLocal(t *testing.T, b *Bucket) {
 		t.Errorf("unwrap with a later key of the ring: %v", err)
 	}
 	o.Keyring = keys.NewKeyring(masterRSA(t, 1))
-	if _, err := opened(t, o).UnwrapLocal(ctx, wrapped); !errors.Is(err, keys.ErrUnwrap) {
-		t.Errorf("unwrap with another key: got %v", err)
+	if _, err := unopened(t, o).UnwrapLocal(ctx, wrapped); !errors.Is(err, keys.ErrUnwrap) {
+		t.Errorf("unwrap with another key and no volume: got %v", err)
+	}
+	o.Keyring = keys.NewKeyring(b.ring.Primary())
+	noRecord := unopened(t, o)
+	if got, err := noRecord.UnwrapLocal(ctx, wrapped); err != nil || !bytes.Equal(got, secret) {
+		t.Errorf("unwrap with the master key and no volume: %v", err)
+	}
+	if b.LocalStale(wrapped) {
+		t.Error("fresh wraps are stale")
 	}
 }
 

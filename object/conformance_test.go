@@ -77,8 +77,21 @@ func masterKMS(t *testing.T, s *emulator.Server) *keys.KMS {
 	return k
 }
 
-// opened opens a bucket. Bodies above 1 MiB go up in parts of 1 MiB.
+// opened opens a bucket with its volume, which is made where there is none, be there objects or not. Bodies above 1 MiB go up in
+// parts of 1 MiB.
 func opened(t *testing.T, o Options) *Bucket {
+	t.Helper()
+	o.NewVolume = true
+	o.Trust.AcceptForeign = []string{""}
+	b := unopened(t, o)
+	if err := b.OpenVolume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// unopened opens a bucket without its volume.
+func unopened(t *testing.T, o Options) *Bucket {
 	t.Helper()
 	if o.PartSize == 0 {
 		o.PartSize, o.MultipartThreshold = 1<<20, 1<<20

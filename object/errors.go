@@ -18,6 +18,9 @@ func Retryable(err error) bool {
 	return oss.Retryable(err)
 }
 
+// Outage reports whether an error is no word about the request at all, so that a reader may go on waiting.
+func Outage(err error) bool { return oss.Outage(err) }
+
 // RetryAfter is how long the server asked to wait before the next try; 0 when it did not say.
 func RetryAfter(err error) time.Duration { return oss.RetryAfter(err) }
 

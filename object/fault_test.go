@@ -55,8 +55,8 @@ func TestWritesAreSentOnce(t *testing.T) {
 func TestNoEffect(t *testing.T) {
 	s := emulated(t, emulator.Options{})
 	kms := masterKMS(t, s)
-	rsa := opened(t, Options{Connection: connection(s)})
-	b := opened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(kms)})
+	rsa := opened(t, Options{Connection: connection(s), Prefix: "rsa"})
+	b := opened(t, Options{Connection: connection(s), Prefix: "kms", Keyring: keys.NewKeyring(kms)})
 	big := make([]byte, 3<<20)
 	for _, tt := range []struct {
 		name  string
@@ -228,7 +228,7 @@ func TestGetFileTampered(t *testing.T) {
 		}
 		s.AddFault(emulator.Fault{Operation: "GetObject", CorruptBody: true})
 		var out bytes.Buffer
-		if _, err := b.GetFile(t.Context(), "f", &out, nil); !errors.Is(err, ErrBadDigest) {
+		if _, err := b.GetFile(t.Context(), "f", &out, nil); !errors.Is(err, ErrTampered) && !errors.Is(err, ErrBadDigest) {
 			t.Errorf("%d bytes, corrupt on the way: got %v", size, err)
 		}
 		s.ClearFaults()
@@ -254,6 +254,30 @@ func TestUncountedTags(t *testing.T) {
 	}
 	if got := head(t, b, "f"); got.Upload != change.Upload || got.Attr.Mode != change.Attr.Mode || got.TagCount != 1 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestLargestPut stores bodies around the largest that the bucket takes in one request: none is too large, and parts divide those above.
+func TestLargestPut(t *testing.T) {
+	const largest = 1 << 20
+	s := emulated(t, emulator.Options{MaxPutSize: largest, MaxPartSize: largest, MaxParts: 3})
+	b := opened(t, Options{Connection: connection(s), PartSize: largest, MultipartThreshold: largest})
+	for _, tt := range []struct{ size, parts int }{
+		{largest - 1, 0}, {largest, 0}, {largest + 1, 2}, {2 * largest, 2}, {2*largest + 1, 3}, {3 * largest, 3},
+	} {
+		text := random(tt.size)
+		before := s.Requests()["UploadPart"]
+		put(t, b, request(t, "f", text))
+		if got := s.Requests()["UploadPart"] - before; got != tt.parts {
+			t.Errorf("%d bytes: got %d parts, want %d", tt.size, got, tt.parts)
+		}
+		wantText(t, b, "f", string(text))
+	}
+	if _, err := b.Put(t.Context(), request(t, "f", random(3*largest+1))); err == nil {
+		t.Error("a part too many was taken")
+	}
+	if got, err := readText(t, b, "f"); err != nil || len(got) != 3*largest {
+		t.Errorf("after a refused upload: %d bytes, %v, want the object before", len(got), err)
 	}
 }
 
@@ -305,7 +329,7 @@ func readText(t *testing.T, b *Bucket, key string) (string, error) {
 // A mount is not given up because one answer is lost or the service is busy for a moment; a refusal that will not pass is told at once.
 func TestCanaryAfterPassingFailures(t *testing.T) {
 	s := emulated(t, emulator.Options{})
-	b := opened(t, Options{Connection: connection(s)})
+	b := unopened(t, Options{Connection: connection(s)})
 	s.AddFault(emulator.Fault{Operation: "PutObject", Count: 1, Status: 503, Code: "ServiceUnavailable"})
 	s.AddFault(emulator.Fault{Operation: "PutObject", Skip: 1, Count: 1, LoseResponse: true})
 	if err := b.VerifyKey(t.Context()); err != nil {
@@ -316,7 +340,7 @@ func TestCanaryAfterPassingFailures(t *testing.T) {
 	}
 	refused := emulated(t, emulator.Options{})
 	refused.AddFault(emulator.Fault{Operation: "PutObject", Status: 403, Code: "AccessDenied"})
-	b = opened(t, Options{Connection: connection(refused)})
+	b = unopened(t, Options{Connection: connection(refused)})
 	if err := b.VerifyKey(t.Context()); !errors.Is(err, ErrDenied) || refused.Requests()["PutObject"] != 1 {
 		t.Errorf("got %v after %d attempts, want one refusal", err, refused.Requests()["PutObject"])
 	}

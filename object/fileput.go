@@ -7,36 +7,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/ossencfs/ossencfs/cipher"
 )
 
-// ErrChanged says that a file had another size than announced when it was read.
+// ErrChanged says that a file had another size or other bytes than before when it was read.
 var ErrChanged = errors.New("the file changed while it was read")
 
 // FileRequest uploads a whole file without a cache.
 type FileRequest struct {
 	Key      string
-	Source   io.Reader // plaintext, read once from front to back
-	Size     int64     // bytes of Source; -1: unknown, so that a large body is sealed into SpoolDir first
+	Source   io.Reader // plaintext; a large one that is an io.ReaderAt too is read twice, any other once from front to back
+	Size     int64     // bytes of Source; -1: unknown
 	Attr     Attr
 	IfAbsent bool          // fail with ErrExists when the object exists
 	SpoolDir string        // folder for a sealed temporary file; os.TempDir when empty
 	Progress func(n int64) // when set, told how many more bytes have gone up, from several goroutines
 }
 
-// streamMemory bounds the buffers of one PutFile in bytes, except that there are at least two.
-const streamMemory = 256 << 20
-
-// PutFile seals a file while reading it and stores it: by a single PUT up to the multipart threshold, above it in
-// parts that go up while the next are read. A file that turns out to have another size than announced is ErrChanged.
-// What fails half-way leaves the object as it was.
+// PutFile seals a file and stores it: by a single PUT up to the multipart threshold, above it in parts. The headers of a multipart
+// upload, its box among them, come before its first part, so a large file is sealed before anything is sent: it is read
+// twice where it can be, else its ciphertext goes through a temporary file. A file that turns out to have another size, or other
+// bytes at the second reading, is ErrChanged. What fails half-way leaves the object as it was.
 func (b *Bucket) PutFile(ctx context.Context, r FileRequest) (Info, error) {
-	full, err := b.writable(r.Key)
-	if err != nil {
+	if _, err := b.writable(r.Key); err != nil {
 		return Info{}, err
 	}
-	info, err := b.putFile(ctx, full, r)
+	info, err := b.putFile(ctx, r)
 	if err != nil {
 		return Info{}, fmt.Errorf("put %.100q: %w", r.Key, err)
 	}
@@ -44,14 +42,17 @@ func (b *Bucket) PutFile(ctx context.Context, r FileRequest) (Info, error) {
 }
 
 // putFile chooses the way by the size.
-func (b *Bucket) putFile(ctx context.Context, full string, r FileRequest) (Info, error) {
+func (b *Bucket) putFile(ctx context.Context, r FileRequest) (Info, error) {
 	sealing, err := NewSealing()
 	if err != nil {
 		return Info{}, err
 	}
 	limit := b.opt.MultipartThreshold
 	if r.Size > limit {
-		return b.putStream(ctx, full, r, sealing)
+		if src, ok := r.Source.(io.ReaderAt); ok {
+			return b.putTwice(ctx, r, src, sealing)
+		}
+		return b.putSpooled(ctx, r, sealing, nil)
 	}
 	var buf bytes.Buffer
 	if r.Size > 0 {
@@ -75,11 +76,44 @@ func (b *Bucket) putFile(ctx context.Context, full string, r FileRequest) (Info,
 
 // putSealed stores a body that is sealed to its end.
 func (b *Bucket) putSealed(ctx context.Context, r FileRequest, sealing *Sealing, body io.ReaderAt) (Info, error) {
-	return b.Put(ctx, PutRequest{Key: r.Key, Body: body, Sealed: sealing.Finish(), Attr: r.Attr, Upload: NewID(), IfAbsent: r.IfAbsent,
-		Progress: r.Progress})
+	sealed := sealing.Finish()
+	if r.Size >= 0 && sealed.Size() != r.Size {
+		return Info{}, fmt.Errorf("read %d bytes instead of %d: %w", sealed.Size(), r.Size, ErrChanged)
+	}
+	req := PutRequest{Key: r.Key, Body: body, Sealed: sealed, Attr: r.Attr, Upload: NewID(), IfAbsent: r.IfAbsent, Progress: r.Progress}
+	var state []byte
+	req.SaveMultipart = func(s []byte) error { state = s; return nil }
+	info, err := b.Put(ctx, req)
+	if err != nil && state != nil { // nobody goes on with it
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+		defer cancel()
+		_ = b.AbortMultipart(ctx, state) // parts cost money but harm nothing; `ossencfs verify` finds them
+	}
+	return info, err
 }
 
-// putSpooled stores a body of unknown size by way of a file that holds its ciphertext, of which head comes first.
+// sealRest seals what is left of a source, and writes the ciphertext to w.
+func sealRest(ctx context.Context, src io.Reader, sealing *Sealing, w io.Writer) error {
+	buf := make([]byte, cipher.LeafSize)
+	for {
+		n, err := io.ReadFull(src, buf)
+		end := err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !end {
+			return err
+		}
+		if err := sealing.Seal(buf[:n], buf[:n]); err != nil {
+			return err
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil || end {
+			return err
+		}
+	}
+}
+
+// putSpooled stores a body by way of a file that holds its ciphertext, of which head comes first.
 func (b *Bucket) putSpooled(ctx context.Context, r FileRequest, sealing *Sealing, head []byte) (_ Info, err error) {
 	f, err := os.CreateTemp(r.SpoolDir, "ossencfs-put-*")
 	if err != nil {
@@ -89,104 +123,75 @@ func (b *Bucket) putSpooled(ctx context.Context, r FileRequest, sealing *Sealing
 	if _, err := f.Write(head); err != nil {
 		return Info{}, err
 	}
-	buf := make([]byte, 1<<20)
-	for more := true; more; {
-		n, err := io.ReadFull(r.Source, buf)
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-			more, err = false, ctx.Err()
-		}
-		if err == nil {
-			err = sealing.Seal(buf[:n], buf[:n])
-		}
-		if err == nil {
-			_, err = f.Write(buf[:n])
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return Info{}, err
-		}
+	if err := sealRest(ctx, r.Source, sealing, f); err != nil {
+		return Info{}, err
 	}
 	return b.putSealed(ctx, r, sealing, f)
 }
 
-// putStream stores a body of known size in parts while it is read.
-func (b *Bucket) putStream(ctx context.Context, full string, r FileRequest, sealing *Sealing) (Info, error) {
-	c := content{key: sealing.ContentKey(), size: r.Size, generation: ID(sealing.GenerationID()), upload: NewID(), attr: r.Attr}
-	m, err := b.beginMultipart(ctx, r.Key, full, c, r.IfAbsent)
-	if err != nil {
+// putTwice stores a body that is sealed at the first reading, of which only the tags are kept, and sent at the second.
+func (b *Bucket) putTwice(ctx context.Context, r FileRequest, src io.ReaderAt, sealing *Sealing) (Info, error) {
+	first := io.NewSectionReader(src, 0, r.Size+1) // one byte more shows a file that grew
+	if err := sealRest(ctx, first, sealing, io.Discard); err != nil {
 		return Info{}, err
 	}
-	err = m.sendStream(ctx, r, sealing)
-	var etag string
-	if err == nil {
-		etag, err = m.complete(ctx, sealing.Finish().CRC64())
-	}
-	if err != nil {
-		m.abort(ctx)
-		return Info{}, err
-	}
-	return Info{Key: r.Key, Size: r.Size, ETag: etag, Attr: r.Attr, HasAttr: true, Generation: c.generation, Upload: c.upload,
-		Encrypted: true}, nil
+	again := &resealed{src: src, sealed: sealing.Finish()}
+	return b.putSealed(ctx, r, sealing, again)
 }
 
-// sendStream reads, seals and sends all parts. A part stays in its buffer until OSS has it, because the source may
-// read differently a second time, and other bytes must never be sealed at the same place under one key.
-func (m *multipart) sendStream(ctx context.Context, r FileRequest, sealing *Sealing) error {
-	buffers := min(partWorkers+1, max(2, int(streamMemory/m.state.PartSize)), len(m.parts))
-	free := make(chan []byte, buffers)
-	for range buffers {
-		free <- nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	g, gctx := errgroup.WithContext(ctx)
-	for n := 1; n <= len(m.parts) && gctx.Err() == nil; n++ {
-		var buf []byte
-		select {
-		case buf = <-free:
-		case <-gctx.Done():
-			continue
-		}
-		_, size := m.state.span(n)
-		if buf == nil {
-			buf = make([]byte, m.state.PartSize)
-		}
-		part := buf[:size]
-		if err := readPart(r.Source, sealing, part, n == len(m.parts)); err != nil {
-			cancel()
-			_ = g.Wait() // only says that it was cancelled
-			return err
-		}
-		g.Go(func() error {
-			err := m.send(gctx, n, newCountedBody(bytes.NewReader(part), 0, size, r.Progress))
-			free <- buf
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return ctx.Err()
+// resealed is the ciphertext of a file that was sealed before and is read again. INVARIANT: a leaf leaves it only after its tag was
+// found to be that of the first reading, so that no other bytes are ever sent under the key.
+type resealed struct {
+	src    io.ReaderAt
+	sealed *Sealed
+
+	mu    sync.Mutex // guards the fields below
+	kept  map[int64][]byte
+	order []int64
 }
 
-// readPart fills and seals a part; behind the last one the source must end.
-func readPart(src io.Reader, sealing *Sealing, part []byte, last bool) error {
-	n, err := io.ReadFull(src, part)
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("it ended %d bytes early: %w", len(part)-n, ErrChanged)
-	}
-	if err != nil {
-		return err
-	}
-	if last {
-		var beyond [1]byte
-		if n, err := io.ReadFull(src, beyond[:]); n > 0 {
-			return fmt.Errorf("it grew: %w", ErrChanged)
-		} else if err != io.EOF {
-			return err
+// keptLeaves is how many leaves are kept: the readers of all parts, and one more.
+const keptLeaves = 2 * partWorkers
+
+// ReadAt implements io.ReaderAt.
+func (s *resealed) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		at := off + int64(n)
+		if at >= s.sealed.Size() {
+			return n, io.EOF
 		}
+		leaf, err := s.leaf(at / cipher.LeafSize)
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], leaf[at%cipher.LeafSize:])
 	}
-	return sealing.Seal(part, part)
+	return n, nil
+}
+
+// leaf seals one leaf again, or finds it among the last ones.
+func (s *resealed) leaf(i int64) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if leaf, ok := s.kept[i]; ok {
+		return leaf, nil
+	}
+	off := i * cipher.LeafSize
+	leaf := make([]byte, min(cipher.LeafSize, s.sealed.Size()-off))
+	if _, err := s.src.ReadAt(leaf, off); err != nil && err != io.EOF {
+		return nil, err
+	}
+	s.sealed.ContentKey().XORKeyStreamAt(leaf, leaf, off)
+	if err := s.sealed.Tags().VerifyLeaf(i, leaf); err != nil {
+		return nil, fmt.Errorf("bytes from %d on: %w", off, ErrChanged)
+	}
+	if s.kept == nil {
+		s.kept = make(map[int64][]byte)
+	}
+	s.kept[i] = leaf
+	if s.order = append(s.order, i); len(s.order) > keptLeaves {
+		delete(s.kept, s.order[0])
+		s.order = s.order[1:]
+	}
+	return leaf, nil
 }

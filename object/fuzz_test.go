@@ -4,6 +4,10 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ossencfs/ossencfs/oss"
+	"github.com/ossencfs/ossencfs/test/membound"
 )
 
 func FuzzReadAttr(f *testing.F) {
@@ -42,15 +46,21 @@ func FuzzParseTime(f *testing.F) {
 }
 
 func FuzzParseTag(f *testing.F) {
-	f.Add(tag{upload: ID{1}, generation: ID{2}, attr: Attr{Mode: 0o100644, Mtime: -1}}.format())
-	f.Add("1:::::::")
+	seed, err := volumeOnly(f).formatTag("k", tag{upload: ID{1}, generation: ID{2}, attr: Attr{Mode: 0o100644, Mtime: -1}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add("3" + seed[1:len(seed)-22] + "0123456789abcdef:" + strings.Repeat("A", 86))
+	f.Add("2:::::::::")
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := parseTag(s)
 		if err != nil {
 			return
 		}
-		again, err := parseTag(got.format())
-		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) {
+		tail := strings.Split(s, ":")[tagFields:]
+		again, err := parseTag(got.fields(s[:1]) + ":" + strings.Join(tail, ":"))
+		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) || again.change != got.change {
 			t.Fatalf("%q is %+v, read again %+v, %v", s, got, again, err)
 		}
 	})
@@ -68,8 +78,12 @@ func FuzzParseIDs(f *testing.F) {
 func FuzzXattrs(f *testing.F) {
 	f.Add(marshalXattrs(map[string][]byte{"user.a": []byte("b"), "user.c": nil}))
 	f.Add([]byte("\x01\x01a\x81\x00"))
+	f.Add([]byte("\x01\xff\xff\xff\xff\x7fa"))
+	f.Add([]byte("\x01\x01a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		x, err := unmarshalXattrs(p)
+		var x map[string][]byte
+		var err error
+		membound.Check(t, len(p), 100, func() { x, err = unmarshalXattrs(p) })
 		if err != nil {
 			return
 		}
@@ -83,7 +97,9 @@ func FuzzXattrs(f *testing.F) {
 func FuzzPlainXattrs(f *testing.F) {
 	f.Add("%7B%22user.a%22%3A%22" + base64.StdEncoding.EncodeToString([]byte("x")) + "%22%7D")
 	f.Fuzz(func(t *testing.T, s string) {
-		x, err := parsePlainXattrs(s)
+		var x map[string][]byte
+		var err error
+		membound.Check(t, len(s), 100, func() { x, err = parsePlainXattrs(s) })
 		if err == nil && x[""] != nil {
 			t.Fatalf("%q gives an attribute without name", s)
 		}
@@ -112,8 +128,15 @@ func FuzzPartState(f *testing.F) {
 	}
 	f.Add(text)
 	f.Add([]byte(`{"v":1}`))
+	f.Add([]byte(strings.Replace(string(text), "16777216", "1", 1)))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		s, err := parsePartState(p)
+		var s *partState
+		var err error
+		membound.Check(t, len(p), 100, func() {
+			if s, err = parsePartState(p); err == nil {
+				_ = make([]oss.Part, s.parts()) // as a resumed upload does
+			}
+		})
 		if err != nil {
 			return
 		}
@@ -127,6 +150,31 @@ func FuzzPartState(f *testing.F) {
 		}
 		if total != s.Size {
 			t.Fatalf("parts have %d bytes of %d", total, s.Size)
+		}
+	})
+}
+
+func FuzzParseOver(f *testing.F) {
+	f.Add(formatOver([]ID{{1}, {2}}))
+	f.Add("AAAAAAAAAAAAAAAAAAAAAA:x")
+	f.Fuzz(func(t *testing.T, s string) {
+		ids := parseOver(s)
+		if text := formatOver(ids); len(ids) > MaxOver || !strings.HasPrefix(s, text) {
+			t.Fatalf("%q became %v, written %q", s, ids, text)
+		}
+	})
+}
+
+func FuzzParseLock(f *testing.F) {
+	f.Add(formatLock(ID{1}, time.Minute))
+	f.Add(ID{2}.String() + ".4294967296")
+	f.Fuzz(func(t *testing.T, s string) {
+		token, life, err := parseLock(s)
+		if err != nil {
+			return
+		}
+		if again, same, err := parseLock(formatLock(token, life)); err != nil || again != token || same != life || life < 0 || life > MaxLockLife {
+			t.Fatalf("%q became %v and %v, then %v and %v (%v)", s, token, life, again, same, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +25,13 @@ type Report struct {
 	VersionID string              `json:"version_id,omitempty"` // in a versioned bucket
 	Envelope  *cipher.Description `json:"envelope,omitempty"`   // nil for a plain object and a damaged envelope
 	Problem   string              `json:"problem,omitempty"`    // why the envelope cannot be understood
-	Foreign   bool                `json:"foreign"`              // not written by this program
+	Foreign   bool                `json:"foreign"`              // it has no box
+	State     string              `json:"state"`                // as State; "unknown" without a key
+	Refusal   string              `json:"refusal,omitempty"`    // why it is refused
+	Box       *BoxReport          `json:"box,omitempty"`        // nil: it has none, or one that cannot be read
+	MasterKey string              `json:"master_key,omitempty"` // key of the keyring that the envelope is wrapped under, by its box
+
+	LeafTagObject bool `json:"leaf_tag_object,omitempty"` // its leaf tags are an object of their own
 
 	Generation string `json:"generation,omitempty"`
 	Upload     string `json:"upload,omitempty"`
@@ -42,14 +49,47 @@ type Report struct {
 	Headers []string          `json:"headers"` // "name: value" of all user metadata, sorted
 }
 
-// Inspect describes the object at a key below the prefix from its headers and tags. Options.Keyring is not needed.
+// BoxReport is what a box tells without a key.
+type BoxReport struct {
+	Volume  string `json:"volume"` // id of the volume key
+	Epoch   uint32 `json:"epoch"`
+	Host    string `json:"host,omitempty"` // id of the write-only host that made it
+	Renamed bool   `json:"renamed"`        // the object has another name than when it was sealed
+	Bytes   int    `json:"bytes"`          // of the header's value
+}
+
+// describeBox fills in what the box tells without a key.
+func (r *Report) describeBox(meta map[string]string, full string) {
+	value := meta[cipher.BoxHeader]
+	if value == "" {
+		return
+	}
+	box, err := cipher.ParseBox(value)
+	if err != nil {
+		r.Problem = err.Error()
+		return
+	}
+	r.Box = &BoxReport{Volume: box.Volume.String(), Epoch: box.Epoch, Renamed: !box.NameIs(full), Bytes: len(value)}
+	if box.Type == cipher.BoxOfHost {
+		r.Box.Host = hex.EncodeToString(box.HostID[:])
+	}
+}
+
+// Inspect describes the object at a key below the prefix from its headers and tags. Without Options.Keyring nothing is verified.
 func Inspect(ctx context.Context, o Options, key string) (Report, error) {
 	client, prefix, err := connect(o)
 	if err != nil {
 		return Report{}, err
 	}
-	b := &Bucket{oss: client, prefix: prefix, opt: o}
-	rep, err := b.inspect(ctx, key)
+	b := &Bucket{oss: client, prefix: prefix, opt: o, ring: o.Keyring}
+	b.opt.ReadOnly = true
+	if o.Keyring != nil {
+		err = b.OpenVolume(ctx)
+	}
+	var rep Report
+	if err == nil {
+		rep, err = b.inspect(ctx, key)
+	}
 	return rep, errors.Join(err, client.Close())
 }
 
@@ -61,7 +101,7 @@ func (b *Bucket) inspect(ctx context.Context, key string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	tags, err := b.oss.GetTagging(ctx, full)
+	tags, err := b.tagsOf(ctx, full, "")
 	if err != nil && !errors.Is(err, oss.ErrDenied) {
 		return Report{}, err
 	}
@@ -75,15 +115,23 @@ func (b *Bucket) inspect(ctx context.Context, key string) (Report, error) {
 		rep.Problem = ErrSymlink.Error()
 		return rep, nil
 	}
-	info, err := b.describe(key, got)
+	info, p, err := b.describe(ctx, key, full, got)
 	if err != nil {
 		return Report{}, err
 	}
-	before := info.Upload
-	info.applyTags(tags)
-	rep.AttrFromTag = info.Upload != before
-	rep.Foreign = info.Generation.IsZero()
-	if !rep.Foreign {
+	rep.describeBox(got.Meta, full)
+	rep.State = info.State.String()
+	if info.Refusal != nil {
+		rep.Refusal = info.Refusal.Error()
+	}
+	if info.State != StateRefused {
+		rep.AttrFromTag = b.applyTags(full, tags, &info)
+	}
+	if p.box != nil {
+		rep.MasterKey, rep.LeafTagObject = info.KeyID, p.box.Tags.Separate()
+	}
+	rep.Foreign = got.Meta[cipher.BoxHeader] == ""
+	if !info.Generation.IsZero() {
 		rep.Generation = info.Generation.String()
 	}
 	if !info.Upload.IsZero() {

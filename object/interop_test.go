@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -200,7 +201,7 @@ func TestInspect(t *testing.T) {
 	if rep, err = Inspect(ctx, o, "f"); err != nil || rep.Envelope != nil || rep.Problem == "" {
 		t.Errorf("damaged envelope: got %+v, %v", rep, err)
 	}
-	if got := head(t, b, "f"); !got.Encrypted || got.XattrErr == nil || got.Attr.Mode != change.Attr.Mode {
+	if got := head(t, b, "f"); !got.Encrypted || got.State != StateRefused || !errors.Is(got.Refusal, ErrTampered) || got.HasAttr {
 		t.Errorf("head with a damaged envelope: got %+v", got)
 	}
 }

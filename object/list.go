@@ -10,7 +10,8 @@ import (
 
 // List returns a page of a directory. The hidden area is left out, and so is what cannot be a path; a page may be
 // empty and yet have a next one. A name may be there both as a file and as a directory ("a" and "a/"), perhaps on
-// different pages. A directory without any key below it is no error, just empty: the bucket does not know it.
+// different pages. A directory without any key below it is no error, just empty: the bucket does not know it. One that is the root of
+// another volume is ErrNestedVolume.
 func (b *Bucket) List(ctx context.Context, r ListRequest) (Page, error) {
 	if !isDirKey(r.Dir) {
 		return Page{}, fmt.Errorf("list %.100q: %w: a directory's key ends in /", r.Dir, ErrName)
@@ -19,6 +20,9 @@ func (b *Bucket) List(ctx context.Context, r ListRequest) (Page, error) {
 		return Page{}, fmt.Errorf("list %.100q: %w", r.Dir, err)
 	}
 	o := oss.ListOptions{Prefix: b.prefix + r.Dir, Token: r.Token}
+	if r.Behind != "" {
+		o.Behind = b.prefix + r.Behind
+	}
 	if !r.Recursive {
 		o.Delimiter = "/"
 	}
@@ -26,18 +30,21 @@ func (b *Bucket) List(ctx context.Context, r ListRequest) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	if err := b.checkNested(ctx, r.Dir, got); err != nil {
+		return Page{}, err
+	}
 	return b.cleanPage(got), nil
 }
 
 // cleanPage makes keys relative and sets aside those that are no paths.
 func (b *Bucket) cleanPage(got oss.Page) Page {
-	p := Page{Objects: make([]Entry, 0, len(got.Objects)), Next: got.NextToken}
+	p := Page{Objects: make([]Entry, 0, len(got.Objects)), Next: got.NextToken, Last: strings.TrimPrefix(got.Last(), b.prefix)}
 	for _, e := range got.Objects {
 		key := strings.TrimPrefix(e.Key, b.prefix)
 		if isHidden(key) {
 			continue
 		}
-		if reason := unusable(key, e); reason != nil {
+		if reason := b.unusable(key, e); reason != nil {
 			p.Unusable = append(p.Unusable, Unusable{Key: key, Reason: reason})
 			continue
 		}
@@ -48,7 +55,7 @@ func (b *Bucket) cleanPage(got oss.Page) Page {
 		if isHidden(key) {
 			continue
 		}
-		if err := CheckKey(key); err != nil {
+		if err := b.checkListed(key); err != nil {
 			p.Unusable = append(p.Unusable, Unusable{Key: key, Reason: err})
 			continue
 		}
@@ -58,12 +65,27 @@ func (b *Bucket) cleanPage(got oss.Page) Page {
 }
 
 // unusable is why an object cannot be shown, or nil.
-func unusable(key string, e oss.Entry) error {
+func (b *Bucket) unusable(key string, e oss.Entry) error {
 	switch {
 	case strings.EqualFold(e.Type, "Symlink"):
 		return ErrSymlink
 	case isDirKey(key) && e.Size > 0:
 		return ErrMarkerContent
 	}
+	return b.checkListed(key)
+}
+
+// checkListed is CheckKey for a key that the bucket shows: no other request could name it.
+func (b *Bucket) checkListed(key string) error {
+	if b.prefix == "" && strings.HasPrefix(key, `\`) {
+		return fmt.Errorf("%w: a backslash in front", ErrName)
+	}
 	return CheckKey(key)
 }
+
+// IsFullMarker reports whether an object has a directory's name and content: such a marker is nobody's attributes, and what is in it must not
+// be written over.
+func IsFullMarker(key string, size int64) bool { return isDirKey(key) && key != "" && size > 0 }
+
+// MaxEmptyPages is how many pages in a row without Page.Last are believed to lead somewhere.
+const MaxEmptyPages = oss.MaxEmptyPages

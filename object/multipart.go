@@ -30,7 +30,7 @@ type multipart struct {
 func (b *Bucket) beginMultipart(ctx context.Context, key, full string, c content, ifAbsent bool) (*multipart, error) {
 	s := &partState{Version: partStateVersion, FullKey: []byte(full), Upload: c.upload.String(), Generation: c.generation.String(),
 		Size: c.size, PartSize: partSizeFor(c.size, b.opt.PartSize), IfAbsent: ifAbsent}
-	meta, err := b.headers(ctx, key, c, s.PartSize)
+	meta, err := b.headers(ctx, key, full, c, s.PartSize)
 	if err != nil {
 		return nil, err
 	}
@@ -56,21 +56,21 @@ func (m *multipart) send(ctx context.Context, n int, body io.ReadSeeker) error {
 // errParts says that the parts are not the body that was sealed.
 var errParts = errors.New("the parts differ from the sealed body")
 
-// complete compares the parts with the CRC of the sealed body and makes the object of them. It returns the ETag.
-func (m *multipart) complete(ctx context.Context, sealed uint64) (string, error) {
+// complete compares the parts with the CRC of the sealed body and makes the object of them.
+func (m *multipart) complete(ctx context.Context, sealed uint64) (placed, error) {
 	sum := uint64(0)
 	for i, p := range m.parts {
 		if !p.HasCRC {
-			return "", before(fmt.Errorf("part %d has no checksum: %w: %w", i+1, errParts, ErrBadDigest))
+			return placed{}, before(fmt.Errorf("part %d has no checksum: %w: %w", i+1, errParts, ErrBadDigest))
 		}
 		sum = oss.CombineCRC64(sum, p.CRC64, p.Size)
 	}
 	if sum != sealed {
-		return "", before(fmt.Errorf("crc64 of the parts %d, of the sealed body %d: %w: %w", sum, sealed, errParts, ErrBadDigest))
+		return placed{}, before(fmt.Errorf("crc64 of the parts %d, of the sealed body %d: %w: %w", sum, sealed, errParts, ErrBadDigest))
 	}
 	got, err := m.b.oss.CompleteMultipart(ctx, m.full, m.state.UploadID, slices.Clone(m.parts), oss.CompleteOptions{
 		ForbidOverwrite: m.state.IfAbsent, CRC64: sum, HasCRC: true})
-	return got.ETag, err
+	return placedAs(got), err
 }
 
 // abort removes the parts, even when ctx has ended. Parts cost money but harm nothing: what stays here is found by

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ossencfs/ossencfs/oss"
 )
@@ -18,8 +19,8 @@ const (
 	rootKey   = Hidden + "root/" // carries the root's attributes where the whole bucket is mounted
 )
 
-// ErrName says that a key cannot be the path of a file: it has an empty component, "." or "..", a NUL byte, or a
-// component or key that is too long.
+// ErrName says that a key cannot be the path of a file: it has an empty component, "." or "..", a NUL byte, a component or key that is
+// too long, or it is not UTF-8, which OSS refuses.
 var ErrName = errors.New("the key is no path")
 
 // CleanPrefix is the form in which a prefix stands before keys: without slashes in front, with one at the end, or
@@ -44,6 +45,9 @@ func CleanPrefix(prefix string) (string, error) {
 func CheckKey(key string) error {
 	if len(key) > oss.MaxKeyLen {
 		return fmt.Errorf("%w: %d bytes, at most %d are possible", ErrName, len(key), oss.MaxKeyLen)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: not UTF-8", ErrName)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(key, "/"), "/") {
 		switch {

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
+	"time"
 
 	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/keys"
@@ -23,27 +25,42 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, fmt.Errorf("put %.100q: no sealed body: %w", r.Key, ErrInvalid)
 	}
 	single := r.Sealed.Size() <= b.opt.MultipartThreshold
-	var etag string
-	if single {
-		etag, err = b.putSingle(ctx, full, r)
-	} else {
-		etag, err = b.putMultipart(ctx, full, r)
+	if err := b.putLeaves(ctx, generationOf(r.Sealed), r.Sealed.Tags()); err != nil {
+		return Info{}, before(err)
+	}
+	var got placed
+	switch {
+	case r.Stage != nil:
+		got, err = b.putStaged(ctx, full, r)
+	case single:
+		got, err = b.putSingle(ctx, full, r)
+	default:
+		got, err = b.putMultipart(ctx, full, r)
 	}
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: etag, Attr: r.Attr, HasAttr: true,
-		Generation: generationOf(r.Sealed), Upload: r.Upload, Encrypted: true}, nil
+	b.pool.uploaded(generationOf(r.Sealed))
+	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
+		Generation: generationOf(r.Sealed), Upload: r.Upload, Stored: r.Upload, Over: r.Over, Encrypted: true, State: b.ownState()}, nil
 }
+
+// placed is an object that was stored: its ETag, its version in a bucket with versioning, and the server's clock in the answer.
+type placed struct {
+	etag, version string
+	date          time.Time
+}
+
+func placedAs(i oss.Info) placed { return placed{etag: i.ETag, version: i.VersionID, date: i.Date} }
 
 // generationOf is the generation of a sealed body.
 func generationOf(s *Sealed) ID { return ID(s.GenerationID()) }
 
-// putSingle stores the body by one PUT and returns the object's ETag.
-func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (string, error) {
-	meta, err := b.headers(ctx, r.Key, contentOf(r), 0)
+// putSingle stores the body by one PUT.
+func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (placed, error) {
+	meta, err := b.headers(ctx, r.Key, full, contentOf(r), 0)
 	if err != nil {
-		return "", before(err)
+		return placed{}, before(err)
 	}
 	sum, hasSum := r.Sealed.MD5()
 	body := newCountedBody(r.Body, 0, r.Sealed.Size(), r.Progress)
@@ -51,45 +68,84 @@ func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (stri
 		Meta: meta, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
 		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true,
 	})
-	return got.ETag, err
+	return placedAs(got), err
 }
 
 // content is what headers say of a body; it is known before the body has been sealed to its end.
 type content struct {
 	key        *ContentKey
+	tags       *cipher.Tags
 	size       int64
 	generation ID
 	upload     ID
 	attr       Attr
+	over       []ID
 }
 
 // contentOf is the content of a request whose body is sealed already.
 func contentOf(r PutRequest) content {
-	return content{key: r.Sealed.ContentKey(), size: r.Sealed.Size(), generation: generationOf(r.Sealed), upload: r.Upload, attr: r.Attr}
+	return content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: generationOf(r.Sealed), upload: r.Upload, attr: r.Attr,
+		over: r.Over}
 }
 
-// headers is all metadata of an object: envelope, attributes, ids and sealed extended attributes. partSize is 0 for
+// headers is all metadata of an object: envelope, attributes, ids, sealed extended attributes and the box. partSize is 0 for
 // a single PUT.
-func (b *Bucket) headers(ctx context.Context, key string, c content, partSize int64) (map[string]string, error) {
-	meta, err := cipher.WrapEnvelope(ctx, b.ring, c.key, cipher.EnvelopeOptions{Dialect: b.dialect, Size: c.size, PartSize: partSize})
+func (b *Bucket) headers(ctx context.Context, key, full string, c content, partSize int64) (map[string]string, error) {
+	c.attr.Mode = modeFor(key, c.attr.Mode)
+	meta, err := b.envelope(ctx, c, partSize)
+	if err == nil {
+		putAttr(meta, c.attr)
+		meta[metaIDs] = formatIDs(c.generation, c.upload)
+		err = b.putXattrs(meta, c)
+	}
+	if err == nil {
+		err = b.seal(full, meta, c)
+	}
+	size := cipher.HeadersSize(meta)
+	if err == nil && size > metaTotal {
+		err = fmt.Errorf("its metadata has %d bytes, OSS takes %d: %w", size, metaTotal, ErrInvalid)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("put %.100q: %w", key, err)
 	}
-	b.opened.put(envelopeID(meta), c.key) // a later read need not unwrap what was wrapped here
-	putAttr(meta, c.attr)
-	meta[metaIDs] = formatIDs(c.generation, c.upload)
+	putOver(meta, c.over, size)
+	return meta, nil
+}
+
+// envelope is the headers of the SDKs. With KMS those of a generation are wrapped once, ahead or at the first attempt to store it.
+func (b *Bucket) envelope(ctx context.Context, c content, partSize int64) (map[string]string, error) {
+	o := cipher.EnvelopeOptions{Dialect: b.dialect, Size: c.size, PartSize: partSize}
+	meta := b.pool.envelope(c.generation, c.key)
+	if meta == nil {
+		var err error
+		if meta, err = cipher.WrapEnvelope(ctx, b.ring, c.key, cipher.EnvelopeOptions{Dialect: b.dialect}); err != nil {
+			return nil, err
+		}
+		b.pool.remember(c.generation, preparedKey{key: c.key, headers: maps.Clone(meta)})
+	}
+	if err := cipher.AddPartSizes(meta, o); err != nil {
+		return nil, err
+	}
+	if b.opt.Bundle == nil { // a write-only host keeps no key of what it wrote
+		b.opened.put(envelopeID(meta), c.key) // a later read need not unwrap what was wrapped here
+	}
+	return meta, nil
+}
+
+// putXattrs adds the header of the sealed extended attributes.
+func (b *Bucket) putXattrs(meta map[string]string, c content) error {
 	if len(c.attr.Xattrs) == 0 {
-		return meta, nil
+		return nil
 	}
 	if err := b.CheckXattrs(c.attr.Xattrs); err != nil {
-		return nil, fmt.Errorf("put %.100q: %w", key, err)
+		return err
 	}
 	sealed, err := cipher.SealSmall(c.key, xattrLabel, marshalXattrs(c.attr.Xattrs))
 	if err != nil {
-		return nil, fmt.Errorf("put %.100q: %w", key, err)
+		return err
 	}
 	meta[metaSealedXattr] = base64.StdEncoding.EncodeToString(sealed)
-	return meta, nil
+	return nil
 }
 
 // contentType is what ossfs gives markers and all other objects.
@@ -102,7 +158,7 @@ func contentType(key string) string {
 
 // Room in an object's metadata (TRUST.md "The box").
 const (
-	boxRoom   = 3300 // kept free for the box of the largest file
+	boxRoom   = 3300 // for the box of the largest file
 	attrRoom  = 256  // attributes, ids and what else is small
 	metaTotal = oss.MaxMetaLen
 )

@@ -13,6 +13,10 @@ type GetRequest struct {
 	Off     int64       // first byte
 	Len     int64       // number of bytes; 0: to the end of the object
 	Content *ContentKey // key to read under, from an earlier Get of the same ETag, which then is required; nil: the object's own
+	// Generation is that which the object must have, or the call fails with ErrPrecondition; zero: any.
+	Generation ID
+	// Attributes asks for complete attributes: the object's tags are read too where it has any, as Head does.
+	Attributes bool
 }
 
 // Download is an object being read. Body must be closed.
@@ -34,7 +38,10 @@ type PutRequest struct {
 	Attr     Attr
 	Upload   ID   // id of this request; a repeated one has the same
 	IfAbsent bool // fail with ErrExists when the object exists; void in versioned buckets
+	Over     []ID // what it replaces: Info.Past of the object that was looked at
 
+	// Stage holds the begin of the body, which Body need not have any more; nil: Body has all.
+	Stage *Stage
 	// Multipart is the state that an earlier attempt of the same request saved, or nil. A state of another request, or
 	// one that cannot be read, is not used.
 	Multipart []byte
@@ -58,11 +65,13 @@ type TagRequest struct {
 type CopyRequest struct {
 	Src         string
 	SrcETag     string // ETag the source must have, or the call fails with ErrPrecondition; empty: any
+	SrcVersion  string // version of the source; empty: the current one
 	Dst         string // not Src: that would be SetAttr
 	Attr        Attr   // without Xattrs, which come with the source's headers
 	Generation  ID     // the source's; zero for a foreign one
 	Upload      ID     // id of this request
 	IfAbsent    bool   // fail with ErrExists when Dst exists
+	Over        []ID   // what it replaces: Info.Past of the object that was looked at
 	OwnTagsOnly bool   // the caller knows that nobody else tagged the source (Info.OthersTags): saves a request
 }
 
@@ -71,6 +80,7 @@ type ListRequest struct {
 	Dir       string // directory to list: "" or ending in "/"
 	Recursive bool   // all keys below, instead of the directory's own entries
 	Token     string // Page.Next of the page before; empty for the first
+	Behind    string // greatest Page.Last so far: a page with a name that is not behind it is refused with ErrUnavailable
 }
 
 // Entry is an object of a listing.
@@ -99,5 +109,6 @@ type Page struct {
 	Objects  []Entry
 	Dirs     []string   // directories below, ending in "/"; none in a recursive listing
 	Unusable []Unusable // names that were left out
+	Last     string     // greatest name on the page, shown or not; empty when it has none
 	Next     string     // token of the next page; empty at the end
 }

@@ -10,15 +10,14 @@ import (
 	"github.com/ossencfs/ossencfs/oss"
 )
 
-// putMultipart stores a sealed body in parts and returns the object's ETag. It goes on with the saved state of an
-// earlier attempt of the same request.
-func (b *Bucket) putMultipart(ctx context.Context, full string, r PutRequest) (string, error) {
+// putMultipart stores a sealed body in parts. It goes on with the saved state of an earlier attempt of the same request.
+func (b *Bucket) putMultipart(ctx context.Context, full string, r PutRequest) (placed, error) {
 	p := &partPut{b: b, full: full, req: r}
-	etag, err := p.run(ctx)
+	got, err := p.run(ctx)
 	if err != nil {
-		return "", fmt.Errorf("multipart upload of %.100q: %w", r.Key, err)
+		return placed{}, fmt.Errorf("multipart upload of %.100q: %w", r.Key, err)
 	}
-	return etag, nil
+	return got, nil
 }
 
 // partPut is one attempt of a Put by multipart upload.
@@ -28,47 +27,47 @@ type partPut struct {
 	req  PutRequest
 }
 
-func (p *partPut) run(ctx context.Context) (etag string, err error) {
-	m, etag, err := p.resume(ctx)
-	if err != nil || etag != "" {
-		return etag, before(err)
+func (p *partPut) run(ctx context.Context) (placed, error) {
+	m, got, err := p.resume(ctx)
+	if err != nil || got.etag != "" {
+		return got, before(err)
 	}
 	if m == nil {
 		if m, err = p.begin(ctx); err != nil {
-			return "", before(err)
+			return placed{}, before(err)
 		}
 	}
 	if err := p.sendAll(ctx, m); err != nil {
-		return "", before(err)
+		return placed{}, before(err)
 	}
-	etag, err = m.complete(ctx, p.req.Sealed.CRC64())
+	got, err = m.complete(ctx, p.req.Sealed.CRC64())
 	if errors.Is(err, errParts) || errors.Is(err, oss.ErrExists) {
-		return "", errors.Join(err, p.drop(ctx, m)) // nobody can go on with these parts
+		return placed{}, errors.Join(err, p.drop(ctx, m)) // nobody can go on with these parts
 	}
-	return etag, err
+	return got, err
 }
 
-// resume takes up the saved state. It returns nil when there is none that fits, and an ETag when there is nothing
-// left to do because an earlier attempt has stored the object after all.
-func (p *partPut) resume(ctx context.Context) (*multipart, string, error) {
+// resume takes up the saved state. It returns nil when there is none that fits, and an object when there is nothing
+// left to do because an earlier attempt has stored it after all.
+func (p *partPut) resume(ctx context.Context) (*multipart, placed, error) {
 	if p.req.Multipart == nil {
-		return nil, "", nil
+		return nil, placed{}, nil
 	}
 	s, err := parsePartState(p.req.Multipart)
 	if err != nil {
-		return nil, "", nil //nolint:nilerr // not used; ListUploads finds the orphan
+		return nil, placed{}, nil //nolint:nilerr // not used; ListUploads finds the orphan
 	}
 	m := &multipart{b: p.b, full: p.full, state: s, parts: make([]oss.Part, s.parts())}
 	if !p.fits(s) {
-		return nil, "", p.drop(ctx, m)
+		return nil, placed{}, p.drop(ctx, m)
 	}
 	done, err := p.b.oss.ListParts(ctx, p.full, s.UploadID)
 	if errors.Is(err, oss.ErrNoSuchUpload) {
-		etag, err := p.stored(ctx)
-		return nil, etag, err
+		got, err := p.stored(ctx)
+		return nil, got, err
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, placed{}, err
 	}
 	for _, d := range done {
 		if d.Number > len(m.parts) || !d.HasCRC {
@@ -79,7 +78,7 @@ func (p *partPut) resume(ctx context.Context) (*multipart, string, error) {
 			p.progress(d.Size)
 		}
 	}
-	return m, "", nil
+	return m, placed{}, nil
 }
 
 // fits reports whether a saved state belongs to this request. The headers, attributes included, were fixed when the
@@ -90,20 +89,20 @@ func (p *partPut) fits(s *partState) bool {
 }
 
 // stored finds out why an upload is gone: completed by an earlier attempt whose answer was lost, which gives the
-// object's ETag, or aborted, which leaves none.
-func (p *partPut) stored(ctx context.Context) (etag string, err error) {
+// object, or aborted, which leaves none.
+func (p *partPut) stored(ctx context.Context) (placed, error) {
 	got, err := p.b.oss.Head(ctx, p.full)
 	if err != nil && !errors.Is(err, oss.ErrNotFound) {
-		return "", err
+		return placed{}, err
 	}
 	if err != nil || got.Meta[metaIDs] != formatIDs(generationOf(p.req.Sealed), p.req.Upload) {
-		return "", p.save(nil)
+		return placed{}, p.save(nil)
 	}
 	if want := p.req.Sealed.CRC64(); got.HasCRC && got.CRC64 != want {
-		return "", fmt.Errorf("stored crc64 %d, sealed %d: %w", got.CRC64, want, ErrBadDigest)
+		return placed{}, fmt.Errorf("stored crc64 %d, sealed %d: %w", got.CRC64, want, ErrBadDigest)
 	}
 	p.progress(p.req.Sealed.Size())
-	return got.ETag, nil
+	return placedAs(got), nil
 }
 
 // begin starts an upload and saves its state before the first part.

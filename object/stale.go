@@ -58,6 +58,28 @@ func (b *Bucket) AbortMultipart(ctx context.Context, state []byte) error {
 	return abortUpload(ctx, b.oss, string(s.FullKey), s.UploadID)
 }
 
+// AbortBegun removes all multipart uploads of just this key: of one that was begun and whose id was not saved nothing else is known.
+// Somebody else who uploads under the same key begins again.
+func (b *Bucket) AbortBegun(ctx context.Context, key string) error {
+	if b.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	full := b.prefix + key
+	var begun []string
+	err := b.oss.ListUploads(ctx, full, func(page []oss.Upload) error {
+		for _, u := range page {
+			if u.Key == full {
+				begun = append(begun, u.ID)
+			}
+		}
+		return nil
+	})
+	for _, id := range begun {
+		err = errors.Join(err, abortUpload(ctx, b.oss, full, id))
+	}
+	return err
+}
+
 // abortUpload aborts an upload that may be gone.
 func abortUpload(ctx context.Context, c *oss.Client, full, id string) error {
 	if err := c.AbortMultipart(ctx, full, id); err != nil && !errors.Is(err, oss.ErrNoSuchUpload) {

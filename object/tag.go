@@ -1,69 +1,191 @@
 package object
 
 import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/ossencfs/ossencfs/keys"
 )
 
 // tagName is the object tag that carries what cannot be changed in the headers of an encrypted object.
 const tagName = "ossencfs"
 
-// tagVersion begins every tag value of this form. A reader ignores tags of versions it does not know.
-const tagVersion = "1"
+// Versions of the tag: made by a holder of the volume key, or by a write-only host. A reader ignores tags of versions it does not know.
+const (
+	tagOfVolume = "2"
+	tagOfHost   = "3"
+)
+
+// errTag says that a tag is not one of ours.
+var errTag = errors.New("not a tag of this volume")
 
 // tag is the value of the object tag "ossencfs", at most 256 characters of A-Z a-z 0-9 - _ . :
 //
-//	tag        = "1:" upload ":" generation ":" mode ":" uid ":" gid ":" mtime ":" rdev *( ":" extension )
+//	tag        = "2:" fields ":" mac / "3:" fields ":" host ":" signature
+//	fields     = upload ":" generation ":" mode ":" uid ":" gid ":" mtime ":" rdev ":" change
 //	upload     = 22 characters of base64url, id of the request that wrote the tag
 //	generation = the same, generation of the object it is about; all zero for a foreign object
 //	mode       = octal st_mode
 //	mtime      = as the header x-oss-meta-mtime
+//	change     = decimal; one more than that of the tag it replaces
+//	mac        = 22 characters of base64url: the first 16 bytes of HMAC-SHA256, see volumeTagMAC
+//	host       = 16 hexadecimal digits, id of a host in the volume record
+//	signature  = 86 characters of base64url: Ed25519, see hostTagText
 //
-// The other fields are decimal. Extensions (a MAC is planned) are ignored by this version.
+// The other fields are decimal.
 type tag struct {
 	upload     ID
 	generation ID
 	attr       Attr // without Xattrs
+	change     uint64
+
+	signed string // parseTag: the value up to and without the MAC or signature
+	mac    []byte // parseTag: the MAC of version 2, or the signature of version 3
+	host   *keys.HostID
 }
 
-// format is the tag's value.
-func (t tag) format() string {
+// fields is the value without MAC.
+func (t tag) fields(version string) string {
 	return strings.Join([]string{
-		tagVersion, t.upload.short(), t.generation.short(), strconv.FormatUint(uint64(t.attr.Mode), 8),
+		version, t.upload.short(), t.generation.short(), strconv.FormatUint(uint64(t.attr.Mode), 8),
 		strconv.FormatUint(uint64(t.attr.UID), 10), strconv.FormatUint(uint64(t.attr.GID), 10),
-		formatTime(t.attr.Mtime), strconv.FormatUint(uint64(t.attr.Rdev), 10),
+		formatTime(t.attr.Mtime), strconv.FormatUint(uint64(t.attr.Rdev), 10), strconv.FormatUint(t.change, 10),
 	}, ":")
 }
 
-// parseTag reads what format writes.
+// tagFields is the number of fields before MAC or host, version included.
+const tagFields = 9
+
+// parseTag reads a tag's value and verifies nothing.
 func parseTag(s string) (tag, error) {
 	f := strings.Split(s, ":")
-	if f[0] != tagVersion || len(f) < 8 {
-		return tag{}, fmt.Errorf("tag %.80q is not of version %s", s, tagVersion)
-	}
 	var t tag
 	var err error
+	switch {
+	case f[0] == tagOfVolume && len(f) == tagFields+1:
+		t.mac, err = parseShort(f[tagFields], tagMACSize)
+	case f[0] == tagOfHost && len(f) == tagFields+2:
+		t.host = new(keys.HostID)
+		if len(f[tagFields]) != 2*len(t.host) || strings.ToLower(f[tagFields]) != f[tagFields] {
+			return tag{}, fmt.Errorf("host %.40q: %w", f[tagFields], errTag)
+		}
+		if _, err = hex.Decode(t.host[:], []byte(f[tagFields])); err == nil {
+			t.mac, err = parseShort(f[tagFields+1], ed25519.SignatureSize)
+		}
+	default:
+		return tag{}, fmt.Errorf("%.80q is of no version that is known: %w", s, errTag)
+	}
+	if err != nil {
+		return tag{}, fmt.Errorf("%w: %w", errTag, err)
+	}
+	t.signed = s[:strings.LastIndexByte(s, ':')]
+	if err := t.parseFields(f); err != nil {
+		return tag{}, fmt.Errorf("%w: %w", errTag, err)
+	}
+	return t, nil
+}
+
+// parseFields reads what fields writes.
+func (t *tag) parseFields(f []string) error {
+	var err error
 	if t.upload, err = parseShortID(f[1]); err != nil {
-		return tag{}, err
+		return err
 	}
 	if t.generation, err = parseShortID(f[2]); err != nil {
-		return tag{}, err
+		return err
 	}
 	mode, err := strconv.ParseUint(f[3], 8, 32)
 	if err != nil || !validMode(uint32(mode)) || mode == 0 {
-		return tag{}, fmt.Errorf("tag: mode %.20q", f[3])
+		return fmt.Errorf("mode %.20q", f[3])
 	}
 	t.attr.Mode = uint32(mode)
 	for i, to := range map[int]*uint32{4: &t.attr.UID, 5: &t.attr.GID, 7: &t.attr.Rdev} {
 		v, err := strconv.ParseUint(f[i], 10, 32)
 		if err != nil {
-			return tag{}, fmt.Errorf("tag: field %d: %.20q is no number", i, f[i])
+			return fmt.Errorf("field %d: %.20q is no number", i, f[i])
 		}
 		*to = uint32(v)
 	}
 	if t.attr.Mtime, err = parseTime(f[6]); err != nil {
-		return tag{}, fmt.Errorf("tag: %w", err)
+		return err
 	}
-	return t, nil
+	if t.change, err = strconv.ParseUint(f[8], 10, 64); err != nil {
+		return fmt.Errorf("change %.20q is no number", f[8])
+	}
+	return nil
+}
+
+// parseShort reads n bytes of base64url without padding, in their only spelling.
+func parseShort(s string, n int) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(raw) != n || strings.ContainsAny(s, "\r\n") {
+		return nil, fmt.Errorf("%.40q: want %d bytes in base64url", s, n)
+	}
+	return raw, nil
+}
+
+// tagMACSize is the size of a tag's MAC in bytes.
+const tagMACSize = 16
+
+// volumeTagMAC binds a tag to an object's name and to the volume: HMAC-SHA256 under Derive("ossencfs tag v1") over the full key, the
+// value up to the MAC (each with its length before it as uvarint), volume id and generation.
+func volumeTagMAC(k *keys.VolumeKey, full, signed string, generation ID) []byte {
+	id := k.ID()
+	mac := k.MAC("ossencfs tag v1", tagText(full, signed), id[:], generation[:])
+	return mac[:tagMACSize]
+}
+
+// hostTagText is what a write-only host signs.
+func hostTagText(full, signed string) []byte {
+	return append([]byte("ossencfs host tag v1\x00"), tagText(full, signed)...)
+}
+
+// tagText is a full key and a value, each with its length.
+func tagText(full, signed string) []byte {
+	text := binary.AppendUvarint(nil, uint64(len(full)))
+	text = append(text, full...)
+	text = binary.AppendUvarint(text, uint64(len(signed)))
+	return append(text, signed...)
+}
+
+// formatTag is the value of a tag for the object of a full key, with MAC or signature.
+func (b *Bucket) formatTag(full string, t tag) (string, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	v := &b.volume
+	if v.host != nil {
+		id := v.host.Host().ID
+		signed := t.fields(tagOfHost) + ":" + hex.EncodeToString(id[:])
+		return signed + ":" + encode(v.host.Sign(hostTagText(full, signed))), nil
+	}
+	k := v.seals()
+	if k == nil {
+		return "", ErrNoVolume
+	}
+	signed := t.fields(tagOfVolume)
+	return signed + ":" + encode(volumeTagMAC(k, full, signed, t.generation)), nil
+}
+
+// verifyTag checks who made a tag, and for which object.
+func (b *Bucket) verifyTag(full string, t tag) error {
+	v := &b.volume
+	for _, k := range v.all() {
+		if t.host == nil {
+			if hmac.Equal(t.mac, volumeTagMAC(k, full, t.signed, t.generation)) {
+				return nil
+			}
+			continue
+		}
+		host, ok := v.hostOf(k.ID(), *t.host)
+		if ok && host.MayWrite(full) && host.Verify(hostTagText(full, t.signed), t.mac) {
+			return nil
+		}
+	}
+	return fmt.Errorf("its MAC is wrong: %w", errTag)
 }

@@ -18,25 +18,35 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, err := b.mergedTags(ctx, full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
 		return before(err)
 	}
 	return b.oss.PutTagging(ctx, full, tags)
 }
 
-// mergedTags is the tags of an object with ours replaced by t.
-func (b *Bucket) mergedTags(ctx context.Context, full string, ownOnly bool, t tag) (map[string]string, error) {
+// mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them.
+func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOnly bool, t tag) (map[string]string, error) {
 	tags := map[string]string{}
 	if !ownOnly {
 		var err error
-		if tags, err = b.oss.GetTagging(ctx, full); err != nil {
+		if tags, err = b.tagsOf(ctx, src, version); err != nil {
 			return nil, err
 		}
 	}
-	tags[tagName] = t.format()
+	if old, err := parseTag(tags[tagName]); err == nil && b.countsOn(src, old) {
+		t.change = old.change
+	}
+	t.change++
+	var err error
+	if tags[tagName], err = b.formatTag(dst, t); err != nil {
+		return nil, err
+	}
 	if len(tags) > oss.MaxTags {
-		return nil, fmt.Errorf("object %.100q: %w: it has %d", full, ErrTagRoom, len(tags)-1)
+		delete(tags, overTag) // it is worth less than the attributes
+	}
+	if len(tags) > oss.MaxTags {
+		return nil, fmt.Errorf("object %.100q: %w: it has %d", dst, ErrTagRoom, len(tags)-1)
 	}
 	return tags, nil
 }
@@ -54,23 +64,36 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	if src == dst {
+	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, err := b.mergedTags(ctx, src, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
 		return Info{}, before(err)
 	}
+	delete(tags, overTag) // of the source
+	others := len(tags) > 1
+	tagOver(tags, r.Over)
 	tagging := oss.EncodeTagging(tags)
 	got, err := b.oss.Copy(ctx, src, dst, oss.CopyOptions{
-		SourceIfMatch: r.SrcETag, ForbidOverwrite: r.IfAbsent, ReplaceTagging: &tagging})
+		SourceVersion: r.SrcVersion, SourceIfMatch: r.SrcETag, ForbidOverwrite: r.IfAbsent, ReplaceTagging: &tagging})
 	if err != nil {
 		return Info{}, err
 	}
 	attr := r.Attr
 	attr.Xattrs = nil
 	return Info{Key: r.Dst, ETag: got.ETag, Modified: got.LastModified, Attr: attr, HasAttr: true, Generation: r.Generation,
-		Upload: r.Upload, Encrypted: !r.Generation.IsZero(), TagCount: len(tags), OthersTags: len(tags) > 1}, nil
+		Upload: r.Upload, Stored: r.Upload, Over: r.Over, Version: got.VersionID, Encrypted: !r.Generation.IsZero(),
+		TagCount: len(tags), OthersTags: others, State: b.stateOfCopy(r.Generation)}, nil
+}
+
+// stateOfCopy is what is known of an object after a request of ours that kept its bytes: whether it carries a box is not told here,
+// but only what does has a generation.
+func (b *Bucket) stateOfCopy(generation ID) State {
+	if generation.IsZero() {
+		return StateUnknown
+	}
+	return b.ownState()
 }
 
 // Delete removes an object; one that does not exist is no error. It is a write: one attempt.

@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 )
-
-// maxDocument bounds an XML answer; 1,000 keys of 1,023 bytes, url-encoded, with their fields stay below 8 MiB.
-const maxDocument = 16 << 20
 
 // request is one call before it is signed.
 type request struct {
@@ -33,6 +31,7 @@ type request struct {
 type answer struct {
 	header http.Header
 	status int
+	took   time.Duration // from the begin of the attempt to the header of the answer
 	body   io.ReadCloser
 	x      *exchange
 	ctx    context.Context // of the exchange
@@ -109,7 +108,7 @@ func (c *Client) attempt(ctx context.Context, r request) (*answer, error) {
 	}
 	resp, err := c.sdk.Conn.DoWithContext(xctx, r.method, c.cfg.Bucket, r.key, r.params, c.signedHeader(r.header), nil, 0, nil)
 	if err == nil {
-		a := &answer{header: resp.Headers, status: resp.StatusCode, body: resp.Body, x: x, ctx: xctx,
+		a := &answer{header: resp.Headers, status: resp.StatusCode, took: time.Since(begin), body: resp.Body, x: x, ctx: xctx,
 			op: r.op, key: r.key, done: done}
 		if r.finish != nil {
 			err = r.finish(a)
@@ -171,7 +170,7 @@ func (a *answer) drain() ([]byte, error) {
 	var buf bytes.Buffer
 	n, err := buf.ReadFrom(io.LimitReader(a.body, maxDocument+1))
 	if err == nil && n > maxDocument {
-		err = errors.New("document too long")
+		err = fmt.Errorf("document of more than %d bytes", maxDocument)
 	}
 	if err != nil {
 		err = networkError(a.op, a.key, err, context.Cause(a.ctx))

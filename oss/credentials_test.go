@@ -49,6 +49,7 @@ func TestRefusedCredentialsAreRenewedOnce(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			f := serve(t, func(w http.ResponseWriter, r *http.Request, _ int64) {
 				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("ETag", `"E"`)
 				if usedID(r) == "id-1" {
 					refuse(w, 403, code)
 				}

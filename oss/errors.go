@@ -72,7 +72,8 @@ type Error struct {
 	unsent bool          // no byte of the request reached the server
 }
 
-// Error says operation, key, kind and what the server said, without any secret.
+// Error says operation, key, kind and what the server said, without any secret. What the server said is cut and made printable: it goes
+// into logs and to terminals.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "oss: %s", e.Op)
@@ -84,22 +85,22 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " (%d", e.Status)
 		for _, s := range []string{e.Code, e.EC} {
 			if s != "" {
-				b.WriteString(" " + s)
+				b.WriteString(" " + said(s, maxSaidCode))
 			}
 		}
 		b.WriteString(")")
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		b.WriteString(": " + said(e.Message, maxSaid))
 	}
 	if e.Endpoint != "" {
-		fmt.Fprintf(&b, ": use endpoint %s", e.Endpoint)
+		fmt.Fprintf(&b, ": use endpoint %s", said(e.Endpoint, maxSaidCode))
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %v", e.Err)
+		b.WriteString(": " + said(e.Err.Error(), maxSaid))
 	}
 	if e.RequestID != "" {
-		fmt.Fprintf(&b, " [request %s]", e.RequestID)
+		fmt.Fprintf(&b, " [request %s]", said(e.RequestID, maxSaidCode))
 	}
 	return b.String()
 }
@@ -125,6 +126,19 @@ func Retryable(err error) bool {
 	switch e.kind {
 	case ErrThrottled, ErrUnavailable, ErrBadDigest, ErrTruncated, ErrUnreachable, ErrClock:
 		return true
+	}
+	return false
+}
+
+// Outage reports whether err is no word about the request at all: no connection, no answer in time, a server error or throttling.
+func Outage(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || !Retryable(err) {
+		return false
+	}
+	switch e.kind {
+	case ErrThrottled, ErrUnavailable, ErrUnreachable:
+		return e.Status == 0 || e.Status >= 400
 	}
 	return false
 }

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+
+	"github.com/ossencfs/ossencfs/test/membound"
 )
 
 func errorXML(code, extra string) string {
@@ -139,9 +142,13 @@ func FuzzErrorDocument(f *testing.F) {
 	f.Add([]byte(""), 302)
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		h := http.Header{"X-Oss-Err": {string(body)}}
-		e := answerError("Op", "k", status, h, body)
+		var e *Error
+		membound.Check(t, len(body), 100, func() { e = answerError("Op", "k", status, h, body) })
 		if e.kind == nil || e.Error() == "" {
 			t.Fatalf("error without a kind: %#v", e)
+		}
+		if text := e.Error(); len(text) > 2000 || strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 {
+			t.Fatalf("error of %d bytes: %.300q", len(text), text)
 		}
 		_, _, _ = Retryable(e), NoEffect(e), RetryAfter(e)
 	})

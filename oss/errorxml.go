@@ -27,7 +27,7 @@ type errorDocument struct {
 
 // parseErrorDocument reads an error body; ok is false when it is none of OSS.
 func parseErrorDocument(body []byte) (doc errorDocument, ok bool) {
-	if len(bytes.TrimSpace(body)) == 0 {
+	if len(bytes.TrimSpace(body)) == 0 || len(body) > maxErrorBody {
 		return errorDocument{}, false
 	}
 	if err := xml.Unmarshal(body, &doc); err != nil || doc.Code == "" {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // GetOptions refine Get. The zero value reads the whole object.
@@ -45,8 +46,11 @@ func (c *Client) Get(ctx context.Context, key string, o GetOptions) (io.ReadClos
 	if err != nil {
 		return nil, Info{}, err
 	}
-	info := infoOf(key, a.header)
-	body, err := a.openBody(&info, o, ranged)
+	info, err := a.info()
+	var body *getBody
+	if err == nil {
+		body, err = a.openBody(&info, o, ranged)
+	}
 	if err != nil {
 		_ = a.body.Close()
 		a.done(0, err)
@@ -65,9 +69,12 @@ func rangeHeader(off, n int64) string {
 
 // openBody checks that the answer is the range asked for and sets info.Size to the size of the whole object.
 func (a *answer) openBody(info *Info, o GetOptions, ranged bool) (*getBody, error) {
-	length, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64)
-	if err != nil || length < 0 {
-		return nil, a.fail(ErrTruncated, errors.New("answer without Content-Length"))
+	length, err := a.length()
+	if err != nil {
+		return nil, a.fail(ErrTruncated, err)
+	}
+	if o.IfMatch != "" && info.ETag != unquote(o.IfMatch) {
+		return nil, a.fail(ErrUnavailable, fmt.Errorf("asked for the ETag %s, got %q", unquote(o.IfMatch), info.ETag))
 	}
 	b := &getBody{a: a, remain: length, length: length}
 	if a.status == http.StatusPartialContent {
@@ -101,7 +108,7 @@ func (a *answer) openBody(info *Info, o GetOptions, ranged bool) (*getBody, erro
 
 // parseContentRange reads "bytes FIRST-LAST/TOTAL".
 func parseContentRange(s string) (first, last, total int64, err error) {
-	bad := fmt.Errorf("content range %q", s)
+	bad := fmt.Errorf("content range %.100q", s)
 	rest, ok := strings.CutPrefix(s, "bytes ")
 	span, size, ok2 := strings.Cut(rest, "/")
 	from, to, ok3 := strings.Cut(span, "-")
@@ -118,7 +125,7 @@ func parseContentRange(s string) (first, last, total int64, err error) {
 		}
 		*f.to = int64(v)
 	}
-	if first > last || last >= total {
+	if first > last || last >= total || total > MaxObjectSize {
 		return 0, 0, 0, bad
 	}
 	return first, last, total, nil
@@ -133,6 +140,9 @@ type getBody struct {
 	want   uint64
 	err    error // sticky; io.EOF after the last byte
 	once   sync.Once
+
+	moved int           // bytes since the watchdog was set
+	left  time.Duration // of the watchdog's time
 }
 
 // Read implements io.Reader. It is not safe for concurrent use, like any reader.
@@ -143,9 +153,7 @@ func (b *getBody) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	b.a.x.await("the download to move on", b.a.x.bodyTimeout)
-	n, err := b.a.body.Read(p)
-	b.a.x.timer.Stop()
+	n, err := b.watched(p)
 	b.remain -= int64(n)
 	if b.sum != nil {
 		b.sum.Write(p[:n])
@@ -168,6 +176,23 @@ func (b *getBody) Read(p []byte) (int, error) {
 	if b.remain <= 0 && err != io.EOF {
 		return 0, err
 	}
+	return n, err
+}
+
+// minProgress is how many bytes count as progress: a body may not live on single bytes. In the default 60 s it is about 1 KB/s.
+const minProgress = 64 << 10
+
+// watched reads under the watchdog, which counts the time inside of reads only: the caller may be slow.
+func (b *getBody) watched(p []byte) (int, error) {
+	if b.moved >= minProgress || b.left == 0 {
+		b.moved, b.left = 0, b.a.x.bodyTimeout
+	}
+	begun := time.Now()
+	b.a.x.await("the download to move on", b.left)
+	n, err := b.a.body.Read(p)
+	b.a.x.timer.Stop()
+	b.moved += n
+	b.left = max(b.left-time.Since(begun), 1)
 	return n, err
 }
 

@@ -1,7 +1,6 @@
 package oss
 
 import (
-	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -21,6 +20,7 @@ type ListOptions struct {
 	Delimiter  string // "" or "/": keys with it behind the prefix are folded into Page.Prefixes
 	StartAfter string // only keys behind it, exclusive; used without Token
 	Token      string // Page.NextToken of the page before
+	Behind     string // Page.Last of the page before: all names lie behind it, or the page is refused
 	Max        int    // most entries, prefixes included; 1000 when 0 or larger
 }
 
@@ -46,29 +46,29 @@ type listDocument struct {
 	Encoding    string   `xml:"EncodingType"`
 	IsTruncated bool
 	NextToken   string `xml:"NextContinuationToken"`
-	Contents    []struct {
-		Key          string
-		LastModified string
-		ETag         string
-		Type         string
-		Size         int64
-	}
+	Contents    []listedObject
+
 	CommonPrefixes []struct{ Prefix string }
 }
 
-// List returns one page of keys. It is a read. A page that leaves the prefix, repeats its token or claims to go on
-// without a token is refused with ErrUnavailable.
+// listedObject is an object of a page.
+type listedObject struct {
+	Key          string
+	LastModified string
+	ETag         string
+	Type         string
+	Size         int64
+}
+
+// List returns one page of keys. It is a read. A page that leaves the prefix, goes back, has more entries than asked for, repeats its
+// token or claims to go on without a token is refused with ErrUnavailable.
 func (c *Client) List(ctx context.Context, o ListOptions) (Page, error) {
 	return c.list(ctx, o, request{op: "ListObjectsV2", method: "GET", repeat: true})
 }
 
 // list fills in and sends the request of a page.
 func (c *Client) list(ctx context.Context, o ListOptions, r request) (Page, error) {
-	n := o.Max
-	if n <= 0 || n > maxKeys {
-		n = maxKeys
-	}
-	params := map[string]any{"list-type": "2", "encoding-type": "url", "max-keys": strconv.Itoa(n)}
+	params := map[string]any{"list-type": "2", "encoding-type": "url", "max-keys": strconv.Itoa(o.max())}
 	for name, v := range map[string]string{"prefix": o.Prefix, "delimiter": o.Delimiter, "continuation-token": o.Token} {
 		if v != "" {
 			params[name] = v
@@ -94,89 +94,140 @@ func (c *Client) list(ctx context.Context, o ListOptions, r request) (Page, erro
 // parseList reads and checks a page.
 func parseList(doc []byte, o ListOptions) (Page, error) {
 	var d listDocument
-	if err := xml.NewDecoder(bytes.NewReader(doc)).Decode(&d); err != nil {
+	if err := decodeXML(doc, &d); err != nil {
 		return Page{}, fmt.Errorf("listing is not the expected XML: %w", err)
 	}
 	if d.Encoding != "url" {
 		return Page{}, errors.New("listing is not url-encoded as asked")
 	}
+	if n := len(d.Contents) + len(d.CommonPrefixes); n > o.max() {
+		return Page{}, fmt.Errorf("listing has %d entries on a page of %d", n, o.max())
+	}
 	p := Page{Objects: make([]Entry, 0, len(d.Contents))}
-	for _, x := range d.Contents {
-		key, err := listedKey(x.Key, o)
+	last := o.Behind
+	for n := range d.Contents {
+		e, err := d.Contents[n].entry(o, last)
 		if err != nil {
 			return Page{}, err
 		}
-		if x.Size < 0 {
-			return Page{}, fmt.Errorf("listed key %q has size %d", key, x.Size)
-		}
-		e := Entry{Key: key, Size: x.Size, ETag: unquote(x.ETag), Type: x.Type}
-		if e.LastModified, err = time.Parse(time.RFC3339, x.LastModified); err != nil {
-			return Page{}, fmt.Errorf("listed key %q: %w", key, err)
-		}
-		p.Objects = append(p.Objects, e)
+		p.Objects, last = append(p.Objects, e), e.Key
 	}
+	last = o.Behind
 	for _, x := range d.CommonPrefixes {
-		key, err := listedKey(x.Prefix, o)
+		key, err := listedKey(x.Prefix, o, last)
 		if err != nil {
 			return Page{}, err
 		}
-		p.Prefixes = append(p.Prefixes, key)
+		if _, below, folded := strings.Cut(key[len(o.Prefix):], o.Delimiter); o.Delimiter == "" || !folded || below != "" {
+			return Page{}, fmt.Errorf("listed prefix %.100q folds no name in %.100q", key, o.Prefix)
+		}
+		p.Prefixes, last = append(p.Prefixes, key), key
 	}
-	if !d.IsTruncated {
-		return p, nil
-	}
-	p.NextToken = d.NextToken
-	if token, err := url.QueryUnescape(d.NextToken); err == nil && strings.Contains(d.NextToken, "%") {
-		p.NextToken = token
-	}
-	if p.NextToken == "" || p.NextToken == o.Token {
-		return Page{}, errors.New("listing goes on but its token does not")
+	if d.IsTruncated {
+		return p, p.takeToken(d.NextToken, o.Token)
 	}
 	return p, nil
 }
 
-// listedKey decodes a key of a page and checks that it belongs there.
-func listedKey(encoded string, o ListOptions) (string, error) {
+// max is how many entries the page may have.
+func (o ListOptions) max() int {
+	if o.Max <= 0 || o.Max > maxKeys {
+		return maxKeys
+	}
+	return o.Max
+}
+
+// takeToken notes how the listing goes on.
+func (p *Page) takeToken(next, old string) error {
+	p.NextToken = next
+	if token, err := url.QueryUnescape(next); err == nil && strings.Contains(next, "%") {
+		p.NextToken = token
+	}
+	if p.NextToken == "" || p.NextToken == old {
+		return errors.New("listing goes on but its token does not")
+	}
+	if len(p.NextToken) > maxToken {
+		return fmt.Errorf("listing goes on with a token of %d bytes", len(p.NextToken))
+	}
+	return nil
+}
+
+// maxToken bounds a token, which travels in an URL; OSS's is the base64 of a key.
+const maxToken = 4 << 10
+
+// entry checks an object of a page that stands behind last.
+func (x *listedObject) entry(o ListOptions, last string) (Entry, error) {
+	key, err := listedKey(x.Key, o, last)
+	if err != nil {
+		return Entry{}, err
+	}
+	if o.Delimiter != "" && strings.Contains(key[len(o.Prefix):], o.Delimiter) {
+		return Entry{}, fmt.Errorf("listed key %.100q lies below %.100q, not in it", key, o.Prefix)
+	}
+	if x.Size < 0 || x.Size > MaxObjectSize {
+		return Entry{}, fmt.Errorf("listed key %.100q has size %d", key, x.Size)
+	}
+	e := Entry{Key: key, Size: x.Size, ETag: unquote(x.ETag), Type: x.Type}
+	if err := checkIdentifier("ETag", e.ETag); err != nil || e.ETag == "" {
+		return Entry{}, fmt.Errorf("listed key %.100q has the ETag %.100q", key, x.ETag)
+	}
+	e.LastModified, err = time.Parse(time.RFC3339, x.LastModified)
+	if err != nil || e.LastModified.Unix() < 0 || e.LastModified.Year() > maxYear {
+		return Entry{}, fmt.Errorf("listed key %.100q has the time %.100q", key, x.LastModified)
+	}
+	return e, nil
+}
+
+// maxYear bounds times, which are kept as nanoseconds in 64 bits.
+const maxYear = 2200
+
+// listedKey decodes a key of a page and checks that it belongs there, behind the one before it.
+func listedKey(encoded string, o ListOptions, last string) (string, error) {
 	key, err := url.QueryUnescape(encoded)
 	if err != nil {
-		return "", fmt.Errorf("listed key %q: %w", encoded, err)
+		return "", fmt.Errorf("listed key %.100q is not url-encoded", encoded)
 	}
-	if !strings.HasPrefix(key, o.Prefix) || key == "" {
-		return "", fmt.Errorf("listed key %q is outside of the prefix %q", key, o.Prefix)
-	}
-	if o.Token == "" && o.StartAfter != "" && key <= o.StartAfter && !strings.HasPrefix(o.StartAfter, key) {
-		return "", fmt.Errorf("listed key %q is not behind %q", key, o.StartAfter)
+	switch {
+	case len(key) > MaxKeyLen:
+		return "", fmt.Errorf("listed key %.100q has %d bytes", key, len(key))
+	case !strings.HasPrefix(key, o.Prefix) || key == "":
+		return "", fmt.Errorf("listed key %.100q is outside of the prefix %.100q", key, o.Prefix)
+	case o.Token == "" && o.StartAfter != "" && key <= o.StartAfter && !strings.HasPrefix(o.StartAfter, key):
+		return "", fmt.Errorf("listed key %.100q is not behind %.100q", key, o.StartAfter)
+	case last != "" && key <= last:
+		return "", fmt.Errorf("listing does not advance: %.100q after %.100q", key, last)
 	}
 	return key, nil
 }
 
 // ListAll calls each for every page from o on, until the end, an error, or an error of each. A server that goes
-// round in circles is caught: the last name of a page must lie behind the last of the page before.
+// round in circles is caught: names must go on rising, and few pages may be empty.
 func (c *Client) ListAll(ctx context.Context, o ListOptions, each func(Page) error) error {
-	last := ""
-	for {
+	for empty := 0; ; {
 		page, err := c.List(ctx, o)
 		if err != nil {
 			return err
 		}
-		end := page.last()
-		if page.NextToken != "" && end != "" && end <= last {
-			return &Error{Op: "ListObjectsV2", Key: o.Prefix, kind: ErrUnavailable,
-				Err: fmt.Errorf("listing does not advance: %q after %q", end, last)}
-		}
-		last = max(last, end)
 		if err := each(page); err != nil {
 			return err
 		}
 		if page.NextToken == "" {
 			return nil
 		}
+		if last := page.Last(); last != "" {
+			o.Behind, empty = last, 0
+		} else if empty++; empty > MaxEmptyPages {
+			return &Error{Op: "ListObjectsV2", Key: o.Prefix, kind: ErrUnavailable, Err: errors.New("listing goes on without any name")}
+		}
 		o.Token = page.NextToken
 	}
 }
 
-// last is the greatest name on the page.
-func (p Page) last() string {
+// MaxEmptyPages is how many pages in a row without a name are believed to lead somewhere.
+const MaxEmptyPages = 100
+
+// Last is the greatest name on the page; empty when there is none.
+func (p Page) Last() string {
 	end := ""
 	if n := len(p.Objects); n > 0 {
 		end = p.Objects[n-1].Key

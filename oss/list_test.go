@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/ossencfs/ossencfs/test/membound"
 )
 
 // listing builds a page as OSS does.
@@ -26,7 +28,7 @@ func listing(keys []string, prefixes []string, token string) string {
 }
 
 func TestParseList(t *testing.T) {
-	p, err := parseList([]byte(listing([]string{"a%2Fb%20%2B%01", "a%2Fc"}, []string{"a%2Fd%2F"}, "CgA%3D")), ListOptions{Prefix: "a/"})
+	p, err := parseList([]byte(listing([]string{"a%2Fb%20%2B%01", "a%2Fc"}, []string{"a%2Fd%2F"}, "CgA%3D")), ListOptions{Prefix: "a/", Delimiter: "/"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,20 +106,41 @@ func FuzzParseList(f *testing.F) {
 	f.Add([]byte(listing([]string{"a%2Fb", "c"}, []string{"d%2F"}, "T")), "a", "", "/")
 	f.Add([]byte("<ListBucketResult><EncodingType>url</EncodingType>"), "", "T", "")
 	f.Fuzz(func(t *testing.T, doc []byte, prefix, token, start string) {
-		o := ListOptions{Prefix: prefix, Token: token, StartAfter: start}
-		p, err := parseList(doc, o)
-		if err != nil {
-			return
-		}
-		for _, e := range p.Objects {
-			if !strings.HasPrefix(e.Key, prefix) || e.Key == "" || e.Size < 0 {
-				t.Fatalf("accepted %+v", e)
-			}
-		}
-		if token != "" && p.NextToken == token {
-			t.Fatal("accepted a token that does not move")
+		for _, o := range []ListOptions{{Prefix: prefix, Token: token, StartAfter: start}, {Prefix: prefix, Token: token, Behind: start, Delimiter: "/"}} {
+			checkPage(t, doc, o)
 		}
 	})
+}
+
+// checkPage reads a page and tests what callers rely on.
+func checkPage(t *testing.T, doc []byte, o ListOptions) {
+	t.Helper()
+	var p Page
+	var err error
+	membound.Check(t, len(doc), 200, func() { p, err = parseList(doc, o) })
+	if err != nil {
+		return
+	}
+	last := o.Behind
+	for _, e := range p.Objects {
+		if !strings.HasPrefix(e.Key, o.Prefix) || e.Key <= last || e.Size < 0 || e.Size > MaxObjectSize || e.ETag == "" || e.LastModified.UnixNano() < 0 {
+			t.Fatalf("accepted %+v behind %q", e, last)
+		}
+		if o.Delimiter != "" && strings.Contains(e.Key[len(o.Prefix):], o.Delimiter) {
+			t.Fatalf("accepted %q below %q", e.Key, o.Prefix)
+		}
+		last = e.Key
+	}
+	last = o.Behind
+	for _, key := range p.Prefixes {
+		if rest, ok := strings.CutPrefix(key, o.Prefix); !ok || key <= last || strings.Index(rest, "/") != len(rest)-1 {
+			t.Fatalf("accepted the prefix %q behind %q", key, last)
+		}
+		last = key
+	}
+	if len(p.Objects)+len(p.Prefixes) > o.max() || o.Token != "" && p.NextToken == o.Token {
+		t.Fatalf("accepted %d entries, token %q", len(p.Objects)+len(p.Prefixes), p.NextToken)
+	}
 }
 
 func FuzzMultipartDocuments(f *testing.F) {
@@ -138,7 +161,7 @@ func FuzzMultipartDocuments(f *testing.F) {
 				t.Fatal("marker does not move")
 			}
 		}
-		if list, key, _, err := parseUploads(a, doc, "a"); err == nil {
+		if list, key, _, err := parseUploads(a, doc, "a", ""); err == nil {
 			for _, u := range list {
 				if !strings.HasPrefix(u.Key, "a") || u.ID == "" {
 					t.Fatalf("accepted %+v, next %q", u, key)

@@ -17,6 +17,8 @@ const (
 	MaxPutSize = 5 << 30   // bytes of a single PutObject, and of one part
 	MaxParts   = 10_000    // parts of a multipart upload
 	MinPart    = 100 << 10 // bytes of each part but the last
+	// MaxObjectSize is the most bytes of an object: all parts at their largest, 48.8 TiB.
+	MaxObjectSize = MaxParts * MaxPutSize
 )
 
 // metaPrefix begins the names of user metadata.
@@ -28,31 +30,94 @@ type Info struct {
 	ETag         string            // without quotes; changes whenever the bytes may have changed
 	Size         int64             // of the whole object in bytes, for ranged reads too
 	LastModified time.Time         // zero when the answer has none (Put)
+	Date         time.Time         // of the answer, by the server's clock; zero when it tells none
+	Asked        time.Time         // the server's clock when the request left here, or a little before; zero without a Date
 	CRC64        uint64            // of the whole object, when HasCRC
 	HasCRC       bool              // whether OSS reported a CRC
 	Type         string            // Normal, Multipart, Appendable or Symlink
 	Meta         map[string]string // full lower-case header names, x-oss-meta-*, to values
 	TagCount     int               // number of tags; 0 when OSS does not tell
 	VersionID    string            // empty without versioning
+
+	// Headers are those beside the metadata that a PUT would have to repeat to keep them; see keptHeaders.
+	Headers map[string]string
 }
 
-// infoOf reads an answer's header. Size is left to the caller.
-func infoOf(key string, h http.Header) Info {
+// keptHeaders say how an object is served and stored, and belong to it. Its access rule is not among what OSS shows.
+var keptHeaders = []string{
+	"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires", "x-oss-storage-class",
+}
+
+// keep reads the kept headers; what no request could carry is left out.
+func keep(h http.Header) map[string]string {
+	kept := make(map[string]string, 2)
+	for _, name := range keptHeaders {
+		if v := h.Get(name); v != "" && checkMeta(metaPrefix+"x", v) == nil {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// putKept adds kept headers to those of a request.
+func putKept(h, kept map[string]string) {
+	for _, name := range keptHeaders {
+		if v := kept[name]; v != "" {
+			h[name] = v
+		}
+	}
+}
+
+// infoOf reads an answer's header. Size is left to the caller. A header that says two things is refused: readers would differ in
+// which they believe. So is an ETag that could not be sent back.
+func infoOf(key string, h http.Header) (Info, error) {
 	info := Info{Key: key, ETag: unquote(h.Get("ETag")), Type: h.Get("x-oss-object-type"), VersionID: h.Get("x-oss-version-id")}
+	if err := checkIdentifier("ETag", info.ETag); err != nil {
+		return Info{}, err
+	}
+	if err := checkIdentifier("version id", info.VersionID); err != nil {
+		return Info{}, err
+	}
 	info.LastModified, _ = http.ParseTime(h.Get("Last-Modified"))
+	info.Date, _ = http.ParseTime(h.Get("Date"))
 	info.CRC64, info.HasCRC = crcOf(h)
 	info.TagCount, _ = strconv.Atoi(h.Get("x-oss-tagging-count"))
+	info.Headers = keep(h)
 	for name, values := range h {
 		lower := strings.ToLower(name)
+		if single(lower) && len(values) > 1 {
+			return Info{}, fmt.Errorf("header %.100q stands there %d times", lower, len(values))
+		}
 		if !strings.HasPrefix(lower, metaPrefix) || len(values) == 0 {
 			continue
 		}
 		if info.Meta == nil {
 			info.Meta = make(map[string]string, 12)
 		}
+		if _, twice := info.Meta[lower]; twice {
+			return Info{}, fmt.Errorf("header %.100q stands there in two spellings", lower)
+		}
 		info.Meta[lower] = values[0]
 	}
-	return info
+	return info, nil
+}
+
+// single reports whether a header that describes an object may be there once only; name is lower case.
+func single(name string) bool {
+	return strings.HasPrefix(name, metaPrefix) || name == "etag" || name == "content-range" || name == "last-modified" ||
+		name == "x-oss-hash-crc64ecma" || name == "x-oss-object-type"
+}
+
+// info is infoOf of an answer, which must be done with when it fails.
+func (a *answer) info() (Info, error) {
+	info, err := infoOf(a.key, a.header)
+	if err != nil {
+		return Info{}, a.fail(ErrUnavailable, err)
+	}
+	if !info.Date.IsZero() {
+		info.Asked = info.Date.Add(-a.took)
+	}
+	return info, nil
 }
 
 // crcOf reads the server's CRC-64.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 type InitOptions struct {
 	Meta            map[string]string // full lower-case names, x-oss-meta-*
 	ContentType     string            // application/octet-stream when empty
+	Headers         map[string]string // as in PutOptions
 	Tagging         string            // url-encoded tags, see EncodeTagging
 	ForbidOverwrite bool              // fail with ErrExists when the object exists already
 }
@@ -62,6 +64,7 @@ func (c *Client) InitiateMultipart(ctx context.Context, key string, o InitOption
 	}
 	h := make(map[string]string, len(o.Meta)+6)
 	h["Content-Type"] = firstOf(o.ContentType, "application/octet-stream")
+	putKept(h, o.Headers)
 	if err := putMeta(op, key, h, o.Meta); err != nil {
 		return "", err
 	}
@@ -82,7 +85,10 @@ func (c *Client) InitiateMultipart(ctx context.Context, key string, o InitOption
 		return "", err
 	}
 	if d.UploadID == "" {
-		return "", a.fail(ErrUnavailable, fmt.Errorf("answer without upload id"))
+		return "", a.fail(ErrUnavailable, errors.New("answer without upload id"))
+	}
+	if err := checkIdentifier("upload id", d.UploadID); err != nil {
+		return "", a.fail(ErrUnavailable, err)
 	}
 	return d.UploadID, nil
 }
@@ -114,9 +120,14 @@ func (c *Client) UploadPart(ctx context.Context, key, uploadID string, n int, bo
 	if err != nil {
 		return Part{}, err
 	}
-	p := Part{Number: n, ETag: unquote(a.header.Get("ETag")), Size: size}
-	p.CRC64, p.HasCRC = crcOf(a.header)
-	return p, nil
+	info, err := a.info()
+	if err != nil {
+		return Part{}, err
+	}
+	if info.ETag == "" {
+		return Part{}, a.fail(ErrUnavailable, errors.New("answer without ETag"))
+	}
+	return Part{Number: n, ETag: info.ETag, Size: size, CRC64: info.CRC64, HasCRC: info.HasCRC}, nil
 }
 
 // checkUpload refuses an empty key or upload id.
@@ -177,11 +188,14 @@ func parseParts(a *answer, doc []byte, marker int) (parts []Part, next int, err 
 	}
 	last := marker
 	for _, x := range d.Parts {
-		if x.PartNumber <= last || x.Size < 0 {
+		if x.PartNumber <= last || x.PartNumber > MaxParts || x.Size < 0 || x.Size > MaxPutSize {
 			return nil, 0, a.fail(ErrUnavailable, fmt.Errorf("part %d of size %d listed after part %d", x.PartNumber, x.Size, last))
 		}
 		last = x.PartNumber
 		p := Part{Number: x.PartNumber, ETag: unquote(x.ETag), Size: x.Size}
+		if err := checkIdentifier("ETag", p.ETag); err != nil {
+			return nil, 0, a.fail(ErrUnavailable, err)
+		}
 		if v, err := strconv.ParseUint(x.CRC, 10, 64); err == nil {
 			p.CRC64, p.HasCRC = v, true
 		}
@@ -190,7 +204,7 @@ func parseParts(a *answer, doc []byte, marker int) (parts []Part, next int, err 
 	if !d.IsTruncated {
 		return parts, 0, nil
 	}
-	if d.NextMarker <= marker {
+	if d.NextMarker <= marker || d.NextMarker < last || d.NextMarker > MaxParts {
 		return nil, 0, a.fail(ErrUnavailable, fmt.Errorf("list of parts does not advance behind %d", marker))
 	}
 	return parts, d.NextMarker, nil
@@ -222,8 +236,10 @@ func (c *Client) CompleteMultipart(ctx context.Context, key, uploadID string, pa
 	if err := a.decode(doc, &d); err != nil {
 		return Info{}, err
 	}
-	info := infoOf(key, a.header)
-	info.ETag = firstOf(unquote(d.ETag), info.ETag)
+	info, err := a.stamped(unquote(d.ETag))
+	if err != nil {
+		return Info{}, err
+	}
 	want, known := o.CRC64, o.HasCRC
 	if !known {
 		want, known = combineParts(parts)
@@ -285,11 +301,15 @@ func (c *Client) AbortMultipart(ctx context.Context, key, uploadID string) error
 	return nil
 }
 
+// maxUploadPages is how many pages of uploads of one key are believed.
+const maxUploadPages = 1000
+
 // ListUploads calls each for every page of uploads under way below prefix, until the end or an error of each. It is
 // a read.
 func (c *Client) ListUploads(ctx context.Context, prefix string, each func([]Upload) error) error {
 	const op = "ListMultipartUploads"
 	key, id := "", ""
+	seen := map[string]bool{} // where pages of the present key ended: their order among one key's uploads is not by id
 	for {
 		r := request{op: op, method: "GET", repeat: true,
 			params: map[string]any{"uploads": nil, "max-uploads": "1000", "encoding-type": "url"}}
@@ -302,7 +322,7 @@ func (c *Client) ListUploads(ctx context.Context, prefix string, each func([]Upl
 		if err != nil {
 			return err
 		}
-		page, nextKey, nextID, err := parseUploads(a, doc, prefix)
+		page, nextKey, nextID, err := parseUploads(a, doc, prefix, key)
 		if err != nil {
 			return err
 		}
@@ -312,15 +332,19 @@ func (c *Client) ListUploads(ctx context.Context, prefix string, each func([]Upl
 		if nextKey == "" && nextID == "" {
 			return nil
 		}
-		if nextKey < key || nextKey == key && nextID == id {
+		if nextKey != key {
+			clear(seen)
+		}
+		if nextKey < key || seen[nextID] || len(seen) == maxUploadPages {
 			return a.fail(ErrUnavailable, fmt.Errorf("list of uploads does not advance behind %q", key))
 		}
+		seen[nextID] = true
 		key, id = nextKey, nextID
 	}
 }
 
-// parseUploads reads a page of uploads and where the next begins.
-func parseUploads(a *answer, doc []byte, prefix string) (list []Upload, nextKey, nextID string, err error) {
+// parseUploads reads a page of uploads, of keys from the marker on, and where the next begins.
+func parseUploads(a *answer, doc []byte, prefix, marker string) (list []Upload, nextKey, nextID string, err error) {
 	var d struct {
 		XMLName     xml.Name `xml:"ListMultipartUploadsResult"`
 		IsTruncated bool
@@ -337,8 +361,11 @@ func parseUploads(a *answer, doc []byte, prefix string) (list []Upload, nextKey,
 	}
 	for _, x := range d.Upload {
 		key, err := url.QueryUnescape(x.Key)
-		if err != nil || !strings.HasPrefix(key, prefix) || x.UploadID == "" {
-			return nil, "", "", a.fail(ErrUnavailable, fmt.Errorf("listed upload of %q is not below %q", x.Key, prefix))
+		if err != nil || !strings.HasPrefix(key, prefix) || key < marker || len(key) > MaxKeyLen || x.UploadID == "" {
+			return nil, "", "", a.fail(ErrUnavailable, fmt.Errorf("listed upload of %.100q is not below %q, or before %.100q", x.Key, prefix, marker))
+		}
+		if err := checkIdentifier("upload id", x.UploadID); err != nil {
+			return nil, "", "", a.fail(ErrUnavailable, err)
 		}
 		at, _ := time.Parse(time.RFC3339, x.Initiated)
 		list = append(list, Upload{Key: key, ID: x.UploadID, Initiated: at})
@@ -346,8 +373,11 @@ func parseUploads(a *answer, doc []byte, prefix string) (list []Upload, nextKey,
 	if !d.IsTruncated {
 		return list, "", "", nil
 	}
-	if nextKey, err = url.QueryUnescape(d.NextKey); err != nil || nextKey == "" {
-		return nil, "", "", a.fail(ErrUnavailable, fmt.Errorf("list of uploads goes on without a marker"))
+	if nextKey, err = url.QueryUnescape(d.NextKey); err != nil || nextKey == "" || len(nextKey) > MaxKeyLen {
+		return nil, "", "", a.fail(ErrUnavailable, errors.New("list of uploads goes on without a marker"))
+	}
+	if err := checkIdentifier("upload id", d.NextID); err != nil {
+		return nil, "", "", a.fail(ErrUnavailable, err)
 	}
 	return list, nextKey, d.NextID, nil
 }

@@ -1,7 +1,6 @@
 package oss
 
 import (
-	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -15,6 +14,7 @@ import (
 type PutOptions struct {
 	Meta            map[string]string // full lower-case names, x-oss-meta-*
 	ContentType     string            // application/octet-stream when empty
+	Headers         map[string]string // Info.Headers of an object that is written anew; they count more than ContentType
 	Tagging         string            // url-encoded tags, see EncodeTagging
 	ForbidOverwrite bool              // fail with ErrExists instead of replacing; void in versioned buckets
 	ContentMD5      [16]byte          // checked by OSS before the object is replaced, when HasMD5
@@ -25,6 +25,7 @@ type PutOptions struct {
 
 // CopyOptions refine Copy. The zero value copies bytes, metadata and tags.
 type CopyOptions struct {
+	SourceVersion   string            // version of the source; empty: the current one
 	SourceIfMatch   string            // ETag the source must have, or the call fails with ErrPrecondition
 	ForbidOverwrite bool              // fail with ErrExists instead of replacing; void in versioned buckets
 	ReplaceMeta     map[string]string // metadata of the copy; nil keeps the source's
@@ -32,19 +33,25 @@ type CopyOptions struct {
 }
 
 // Head describes an object. It is a read.
-func (c *Client) Head(ctx context.Context, key string) (Info, error) {
+func (c *Client) Head(ctx context.Context, key string) (Info, error) { return c.head(ctx, key, "") }
+
+// head describes the current version, or another one.
+func (c *Client) head(ctx context.Context, key, version string) (Info, error) {
 	const op = "HeadObject"
 	if err := checkKey(op, key); err != nil {
 		return Info{}, err
 	}
-	a, err := c.call(ctx, request{op: op, method: "HEAD", key: key, repeat: true})
+	a, err := c.call(ctx, request{op: op, method: "HEAD", key: key, params: versionParam(version), repeat: true})
 	if err != nil {
 		return Info{}, err
 	}
 	a.discard(0, nil)
-	info := infoOf(key, a.header)
-	if info.Size, err = strconv.ParseInt(a.header.Get("Content-Length"), 10, 64); err != nil || info.Size < 0 {
-		return Info{}, a.fail(ErrUnavailable, errors.New("answer without Content-Length"))
+	info, err := a.info()
+	if err != nil {
+		return Info{}, err
+	}
+	if info.Size, err = a.length(); err != nil {
+		return Info{}, a.fail(ErrUnavailable, err)
 	}
 	return info, nil
 }
@@ -63,6 +70,7 @@ func (c *Client) Put(ctx context.Context, key string, body io.Reader, size int64
 	}
 	h := make(map[string]string, len(o.Meta)+8)
 	h["Content-Type"] = firstOf(o.ContentType, "application/octet-stream")
+	putKept(h, o.Headers)
 	if err := putMeta(op, key, h, o.Meta); err != nil {
 		return Info{}, err
 	}
@@ -78,7 +86,13 @@ func (c *Client) Put(ctx context.Context, key string, body io.Reader, size int64
 	if err != nil {
 		return Info{}, err
 	}
-	info := infoOf(key, a.header)
+	info, err := a.info()
+	if err != nil {
+		return Info{}, err
+	}
+	if info.ETag == "" {
+		return Info{}, a.fail(ErrUnavailable, errors.New("answer without ETag"))
+	}
 	info.Size = size
 	return info, nil
 }
@@ -132,6 +146,9 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Info
 		}
 	}
 	h := map[string]string{"x-oss-copy-source": "/" + c.cfg.Bucket + "/" + escapeKey(src)}
+	if o.SourceVersion != "" {
+		h["x-oss-copy-source"] += "?versionId=" + escapeKey(o.SourceVersion)
+	}
 	if o.SourceIfMatch != "" {
 		h["x-oss-copy-source-if-match"] = o.SourceIfMatch
 	}
@@ -165,10 +182,40 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Info
 	if err := a.decode(doc, &res); err != nil {
 		return Info{}, err
 	}
-	info := infoOf(dst, a.header)
-	info.ETag = firstOf(unquote(res.ETag), info.ETag)
+	info, err := a.stamped(unquote(res.ETag))
+	if err != nil {
+		return Info{}, err
+	}
 	info.LastModified, _ = time.Parse(time.RFC3339, res.LastModified)
 	return info, nil
+}
+
+// stamped is info with the ETag of the answer's document, where it has one.
+func (a *answer) stamped(etag string) (Info, error) {
+	info, err := a.info()
+	if err != nil {
+		return Info{}, err
+	}
+	info.ETag = firstOf(etag, info.ETag)
+	if err := checkIdentifier("ETag", info.ETag); err != nil {
+		return Info{}, a.fail(ErrUnavailable, err)
+	}
+	if info.ETag == "" {
+		return Info{}, a.fail(ErrUnavailable, errors.New("answer without ETag"))
+	}
+	return info, nil
+}
+
+// length is the Content-Length of an object or a range of one.
+func (a *answer) length() (int64, error) {
+	n, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64)
+	switch {
+	case err != nil || n < 0:
+		return 0, errors.New("answer without Content-Length")
+	case n > MaxObjectSize:
+		return 0, fmt.Errorf("answer of %d bytes: an object has at most %d", n, int64(MaxObjectSize))
+	}
+	return n, nil
 }
 
 // decode reads an XML answer. An error document under a 2xx status is returned as the error it is.
@@ -177,7 +224,7 @@ func (a *answer) decode(doc []byte, v any) error {
 		return &Error{Op: a.op, Key: a.key, Status: a.status, Code: e.Code, EC: e.EC, Message: e.Message,
 			RequestID: firstOf(a.header.Get("x-oss-request-id"), e.RequestID), kind: ErrUnavailable}
 	}
-	if err := xml.NewDecoder(bytes.NewReader(doc)).Decode(v); err != nil {
+	if err := decodeXML(doc, v); err != nil {
 		return a.fail(ErrUnavailable, fmt.Errorf("answer is not the expected XML: %w", err))
 	}
 	return nil
@@ -185,14 +232,6 @@ func (a *answer) decode(doc []byte, v any) error {
 
 // Delete removes an object; one that does not exist is no error. It is a write: one attempt.
 func (c *Client) Delete(ctx context.Context, key string) error {
-	const op = "DeleteObject"
-	if err := checkKey(op, key); err != nil {
-		return err
-	}
-	a, err := c.call(ctx, request{op: op, method: "DELETE", key: key})
-	if err != nil {
-		return err
-	}
-	a.discard(0, nil)
-	return nil
+	_, err := c.Remove(ctx, key)
+	return err
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,7 +35,7 @@ func (c command) Credentials(ctx context.Context) (Credentials, error) {
 	}
 	var out capped
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", string(c))
-	cmd.Stdout = &out
+	cmd.Stdout, cmd.Env = &out, commandEnv()
 	cmd.WaitDelay = commandGrace
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -46,6 +48,13 @@ func (c command) Credentials(ctx context.Context) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("credentials command: %w", err)
 	}
 	return got, nil
+}
+
+// commandEnv is our environment without what the command has no use for: the access key of another source, and options of ours.
+func commandEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "OSSENCFS_") || strings.HasPrefix(v, "OSS_ACCESS_KEY_") || strings.HasPrefix(v, "OSS_SESSION_TOKEN=")
+	})
 }
 
 // capped is a buffer that refuses to grow without end. It does not embed bytes.Buffer, whose ReadFrom has no end.

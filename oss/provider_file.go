@@ -159,7 +159,7 @@ func parseOSSUtil(raw []byte, name string) (profile, error) {
 		s = sections["credentials"]
 	}
 	if s == nil {
-		return profile{}, fmt.Errorf("no profile %q: %w", name, ErrNoCredentials)
+		return profile{}, fmt.Errorf("no profile %.60q: %w", name, ErrNoCredentials)
 	}
 	p := profile{mode: plainName(s["mode"]), ecsRole: firstOf(s["ecsrolename"], s["ecsramrolename"]),
 		command: firstOf(s["credentialprocess"], s["processcommand"]), source: s["sourceprofile"]}
@@ -239,5 +239,5 @@ func parseAliyun(raw []byte, name string) (profile, error) {
 		p.oidc = OIDCRole{ProviderARN: a.OIDCProvider, TokenFile: a.OIDCTokenFile}
 		return p, nil
 	}
-	return profile{}, fmt.Errorf("no profile %q: %w", name, ErrNoCredentials)
+	return profile{}, fmt.Errorf("no profile %.60q: %w", name, ErrNoCredentials)
 }

@@ -3,6 +3,7 @@ package oss
 import (
 	"context"
 	"encoding/xml"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -45,11 +46,20 @@ func sortedTags(tags map[string]string) []tag {
 
 // GetTagging reads an object's tags; an empty map when it has none. It is a read.
 func (c *Client) GetTagging(ctx context.Context, key string) (map[string]string, error) {
+	return c.GetVersionTagging(ctx, key, "")
+}
+
+// GetVersionTagging reads the tags of one version of an object; of the current one when version is empty. It is a read.
+func (c *Client) GetVersionTagging(ctx context.Context, key, version string) (map[string]string, error) {
 	const op = "GetObjectTagging"
 	if err := checkKey(op, key); err != nil {
 		return nil, err
 	}
-	a, doc, err := c.document(ctx, request{op: op, method: "GET", key: key, params: map[string]any{"tagging": nil}, repeat: true})
+	params := map[string]any{"tagging": nil}
+	if version != "" {
+		params["versionId"] = version
+	}
+	a, doc, err := c.document(ctx, request{op: op, method: "GET", key: key, params: params, repeat: true})
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +69,9 @@ func (c *Client) GetTagging(ctx context.Context, key string) (map[string]string,
 	}
 	tags := make(map[string]string, len(d.Tags))
 	for _, t := range d.Tags {
+		if _, twice := tags[t.Key]; twice || len(tags) == MaxTags {
+			return nil, a.fail(ErrUnavailable, fmt.Errorf("more than %d tags, or one twice", MaxTags))
+		}
 		tags[t.Key] = t.Value
 	}
 	return tags, nil

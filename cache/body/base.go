@@ -40,6 +40,9 @@ func (s *Store) readSealed(a *base, p []byte, off int64) error {
 	if off < 0 || off > a.row.size-int64(len(p)) {
 		return fmt.Errorf("read %d bytes at %d of %d: %w", len(p), off, a.row.size, ErrDamaged)
 	}
+	if off < a.row.stored() && len(p) > 0 {
+		return errStaged
+	}
 	if a.row.file != 0 {
 		return s.fileRead(a.row.file, p, off)
 	}

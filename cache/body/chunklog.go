@@ -19,12 +19,24 @@ type chunkLog struct {
 	end    int64  // where new slots begin
 	nextID uint64 // number of the next chunk
 	free   slotList
-	held   []chunk // freed, but an fsynced state may still refer to them: usable after a barrier
+	held   []held // freed, but a durable state may still refer to them; in the order of their rounds
 	heldN  int64
 }
 
-// maxHeld is how many bytes of freed slots may wait for an fsync before a barrier is made for their sake.
-const maxHeld = 64 << 20
+// held is a freed slot, and the last barrier that had begun by then: once a later one has ended, no durable state refers to it.
+type held struct {
+	chunk chunk
+	round uint64
+}
+
+// Freed slots may wait for a barrier until they take as much as the file, within these bounds; then one is made for their sake.
+const (
+	minHeld = 4 << 20
+	maxHeld = 64 << 20
+)
+
+// mostHeld is that bound for a file of size bytes.
+func mostHeld(size int64) int64 { return min(max(size, minHeld), maxHeld) }
 
 // newChunkKey makes a key for a log and its form at rest.
 func newChunkKey() []byte {
@@ -90,25 +102,33 @@ func (l *chunkLog) open(c chunk, buf []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// release gives slots back. Where an fsynced state may refer to them they wait for the next barrier.
-func (l *chunkLog) release(freed []chunk, protect bool) {
+// hold gives slots back that wait for a barrier later than round, since the state that the last one made durable may refer to them.
+func (l *chunkLog) hold(freed []chunk, round uint64) {
 	for _, c := range freed {
-		if protect {
-			l.held = append(l.held, c)
-			l.heldN += int64(slotSize(c.size))
-			continue
-		}
-		l.free.give(c.slot, slotSize(c.size))
+		l.held = append(l.held, held{c, round})
+		l.heldN += int64(slotSize(c.size))
 	}
 }
 
-// barrier says that the first n held slots are in no durable state any more.
-func (l *chunkLog) barrier(n int) {
-	for _, c := range l.held[:n] {
+// ripen makes the held slots usable for which a barrier has ended since.
+func (l *chunkLog) ripen(ended uint64) {
+	n := 0
+	for n < len(l.held) && l.held[n].round < ended {
+		c := l.held[n].chunk
 		l.heldN -= int64(slotSize(c.size))
 		l.free.give(c.slot, slotSize(c.size))
+		n++
 	}
-	l.held = append(l.held[:0:0], l.held[n:]...)
+	if n > 0 {
+		l.held = append(l.held[:0:0], l.held[n:]...)
+	}
+}
+
+// give gives slots back that no state refers to.
+func (l *chunkLog) give(freed []chunk) {
+	for _, c := range freed {
+		l.free.give(c.slot, slotSize(c.size))
+	}
 }
 
 // slotUnit is the granularity of slots.

@@ -2,20 +2,25 @@ package body
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/ossencfs/ossencfs/test/membound"
 )
 
 func testRecords() []record {
 	return []record{
 		{},
-		{gen: 7, visible: 5, synced: true, base: baseRow{gen: 7, size: 5, secret: []byte("s"), digest: []byte("d"),
+		{gen: 7, visible: 5, base: baseRow{gen: 7, size: 5, secret: []byte("s"), digest: []byte("d"),
 			pieces: []piece{{seg: 1, off: 99, cap: 10, n: 3}, {seg: 2, off: 1 << 40, cap: 2, n: 2}}}},
-		{gen: 1 << 60, visible: 1, protect: true, base: baseRow{size: 1 << 40, secret: []byte("x"), file: 1<<64 - 1},
+		{gen: 1 << 60, visible: 1, base: baseRow{size: 1 << 40, secret: []byte("x"), file: 1<<64 - 1},
 			log: logRow{file: 5, secret: []byte("key")}},
+		{gen: 8, visible: 1, apart: true, base: baseRow{gen: 8, size: 1 << 40, secret: []byte("x"), file: 9}},
+		{gen: 9, visible: 1, staged: true, base: baseRow{gen: 9, size: 1 << 40, secret: []byte("x"), file: 9}},
 	}
 }
 
@@ -26,7 +31,7 @@ func TestRecordCodec(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got.encode(), r.encode()) || got.gen != r.gen || got.base.file != r.base.file ||
-			!reflect.DeepEqual(got.base.pieces, r.base.pieces) || got.synced != r.synced || got.protect != r.protect {
+			!reflect.DeepEqual(got.base.pieces, r.base.pieces) || got.apart != r.apart || got.staged != r.staged {
 			t.Errorf("got %+v, want %+v", got, r)
 		}
 		for n := range r.encode() {
@@ -34,6 +39,11 @@ func TestRecordCodec(t *testing.T) {
 				t.Errorf("cut to %d bytes: %v", n, err)
 			}
 		}
+	}
+	long := testRecords()[2]
+	long.base.digest = make([]byte, maxInline+1)
+	if got, err := decodeRecord(long.encode()); err != nil || !got.apart || got.base.digest != nil || len(long.encode()) > 200 {
+		t.Errorf("long digest: got %+v, %v, want it apart", got, err)
 	}
 	bad := testRecords()[1]
 	bad.visible = 6
@@ -47,7 +57,9 @@ func FuzzRecord(f *testing.F) {
 		f.Add(r.encode())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRecord(b)
+		var r record
+		var err error
+		membound.Check(t, len(b), 200, func() { r, err = decodeRecord(b) })
 		if err != nil {
 			return
 		}
@@ -61,8 +73,11 @@ func FuzzRecord(f *testing.F) {
 func FuzzWindow(f *testing.F) {
 	f.Add(encodeWindow(nil))
 	f.Add(encodeWindow([]extent{{off: 1, n: 2, hole: true}, {off: 5, n: 10, skip: 1, chunk: chunk{slot: 64, size: 11, id: 3}}}))
+	f.Add(binary.AppendUvarint([]byte{1}, 1<<40))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ext, err := decodeWindow(b)
+		var ext []extent
+		var err error
+		membound.Check(t, len(b), 200, func() { ext, err = decodeWindow(b) })
 		if err != nil {
 			return
 		}

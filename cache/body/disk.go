@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,13 +29,25 @@ type diskFile struct {
 	named  bool  // the directory entry is on the disk; guarded by syncMu
 
 	fault func() error // see Options.fault
+	noted atomic.Bool  // the folder knows that writes are not on the disk
+	owner *files
 
 	refs int           // guarded by files.mu
 	idle *list.Element // guarded by files.mu
 	id   uint64
 }
 
+// writeAt writes bytes that the index is about to refer to: the next barrier makes them durable.
 func (d *diskFile) writeAt(p []byte, off int64) error {
+	err := d.write(p, off)
+	if !d.noted.Swap(true) {
+		d.owner.note(d.id)
+	}
+	return err
+}
+
+// write writes bytes of which nothing depends on their being durable.
+func (d *diskFile) write(p []byte, off int64) error {
 	if d.fault != nil {
 		if err := d.fault(); err != nil {
 			_, _ = d.f.WriteAt(p[:len(p)/2], off)
@@ -102,10 +115,67 @@ type files struct {
 	mu   sync.Mutex // guards the fields below
 	open map[uint64]*diskFile
 	idle *list.List // of *diskFile, most recently used first
+
+	dirtyMu sync.Mutex          // guards the field below
+	dirty   map[uint64]struct{} // files with writes that are perhaps not on the disk
+	failed  map[uint64]error    // files of which the disk refused to make writes durable
 }
 
 func newFiles(path func(uint64) string) *files {
-	return &files{path: path, open: map[uint64]*diskFile{}, idle: list.New()}
+	return &files{path: path, open: map[uint64]*diskFile{}, idle: list.New(), dirty: map[uint64]struct{}{}, failed: map[uint64]error{}}
+}
+
+// note says that a file was written to.
+func (fs *files) note(id uint64) {
+	fs.dirtyMu.Lock()
+	defer fs.dirtyMu.Unlock()
+	fs.dirty[id] = struct{}{}
+}
+
+// syncers is how many files are made durable at a time.
+const syncers = 8
+
+// syncDirty makes all writes durable that returned before the call. What was removed meanwhile needs no bytes any more.
+func (fs *files) syncDirty() error {
+	fs.dirtyMu.Lock()
+	dirty := fs.dirty
+	fs.dirty = make(map[uint64]struct{})
+	fs.dirtyMu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(syncers)
+	for id := range dirty {
+		g.Go(func() error {
+			err := ignoreGone(fs.sync(id))
+			if err != nil {
+				fs.note(id)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// sync makes the writes of one file durable. Where that failed once it fails for as long as the file is there: the kernel tells a lost
+// write once, takes the pages for clean then (fsync(2), "Linux notes"), and would call the next fdatasync a success.
+func (fs *files) sync(id uint64) error {
+	d, err := fs.get(id)
+	if err != nil {
+		return err
+	}
+	defer fs.put(d)
+	d.noted.Store(false)
+	fs.dirtyMu.Lock()
+	err = fs.failed[id]
+	fs.dirtyMu.Unlock()
+	if err != nil {
+		return fmt.Errorf("writes were lost before: %w", err)
+	}
+	if err = d.sync(); err != nil {
+		fs.dirtyMu.Lock()
+		defer fs.dirtyMu.Unlock()
+		fs.failed[id] = err
+	}
+	return err
 }
 
 // create makes the file. It must not exist.
@@ -120,7 +190,7 @@ func (fs *files) create(id uint64) (*diskFile, error) {
 	if err != nil {
 		return nil, diskError(err)
 	}
-	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault}
+	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault, owner: fs}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.open[id] = d
@@ -146,7 +216,7 @@ func (fs *files) get(id uint64) (*diskFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault}
+	d := &diskFile{f: f, id: id, refs: 1, fault: fs.fault, owner: fs}
 	d.written.Store(1) // what an earlier process wrote may not be on the disk yet
 	fs.open[id] = d
 	return d, nil
@@ -183,6 +253,9 @@ func (fs *files) remove(id uint64) error {
 		}
 	}
 	fs.mu.Unlock()
+	fs.dirtyMu.Lock()
+	delete(fs.failed, id)
+	fs.dirtyMu.Unlock()
 	if err := os.Remove(fs.path(id)); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}

@@ -21,6 +21,7 @@
 //	raw 'F'   file id(8)           = ino(8)                which files are known
 //	raw 'W'   ino(8) window(8)     = extents of one 64 KiB window of the overlay (overlay.go)
 //	raw 'U'   ino(8)               = empty; the body is not sealed
+//	raw 'D'   ino(8)               = digest of the base, where it is too long for the record
 //
 // What the index does not know is removed at Open. Chunks of a remote file that is not whole yet are not in the index: they
 // are a read cache for the life of the process.
@@ -28,7 +29,8 @@
 // INVARIANT: no position of a content key's stream is encrypted twice. A stream ends at the first failed write, overwrite,
 // truncation below its end, reopen after sealing, or restart; the file is then sealed whole under a fresh key.
 //
-// INVARIANT: bytes that an fsync has made durable are not removed before the index that no longer refers to them is durable.
+// INVARIANT: bytes are written before the index refers to them, are durable before it is, and are not removed or written over before an
+// index that no longer refers to them is durable.
 //
 // # Locks
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -13,8 +14,8 @@ import (
 // after the commit, once no upload reads it.
 func (s *Store) Drop(tx *index.Tx, ino index.Ino) error {
 	rec, ok, err := readRecord(tx, ino)
-	if errors.Is(err, errRow) {
-		rec, ok, err = record{}, true, nil // a malformed row goes, too; Open removes what it stood for
+	if errors.Is(err, errRow) { // a malformed row goes, too; Open removes what it stood for
+		rec, ok, err = record{}, true, errors.Join(tx.DeleteRaw(tableDigests, inoKey(ino)), tx.DeleteRaw(tableStages, inoKey(ino)))
 	}
 	if err != nil {
 		return err
@@ -82,6 +83,7 @@ func (s *Store) finishDrops() {
 		s.o.Logger.Error("cache: cannot free what was deleted", "error", err)
 		return // Open does it
 	}
+	killpoint.At(killpoint.Erased)
 	for i, d := range drops {
 		if gone[i] {
 			s.forget(d)
@@ -95,7 +97,7 @@ func (s *Store) forget(d drop) {
 	defer s.release(b)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := &retirement{barrier: d.rec.protect, log: d.rec.log.file, base: b.base}
+	r := &retirement{log: d.rec.log.file, base: b.base}
 	if b.base == nil {
 		r.pieces, r.file = d.rec.base.pieces, d.rec.base.file
 	}
@@ -103,6 +105,7 @@ func (s *Store) forget(d drop) {
 		s.dropRemote(b)
 	}
 	b.rec, b.base, b.stream, b.over, b.log, b.loaded, b.open = record{}, nil, nil, nil, nil, false, false
+	s.noteStage(d.ino, d.rec.base.stage, nil)
 	s.retire(r)
 }
 
@@ -113,7 +116,7 @@ func (s *Store) WriteSmall(tx *index.Tx, in *index.Inode, data []byte) error {
 	if len(data) > s.o.SmallMax {
 		return fmt.Errorf("%d bytes at once: %w", len(data), ErrTooLarge)
 	}
-	sealing, err := object.NewSealing()
+	sealing, err := s.o.NewSealing()
 	if err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (s *Store) WriteSmall(tx *index.Tx, in *index.Inode, data []byte) error {
 	}
 	in.Size, in.Sealed, in.CachedGen = int64(len(data)), true, in.Gen
 	e.row.size, e.row.gen = in.Size, in.Gen
-	e.row.digest, _ = sealing.Finish().Marshal()
+	s.describe(&e.row, sealing.Finish())
 	if err := moveRows(tx, in.Ino, baseRow{}, e.row); err != nil {
 		return err
 	}
@@ -142,11 +145,7 @@ func (s *Store) WriteSmall(tx *index.Tx, in *index.Inode, data []byte) error {
 
 // digest computes the digests of content that was fetched from an object of others, so that it can be sent again as it is.
 func (s *Store) digest(ctx context.Context, b *body, a *base, gen uint64) error {
-	h, err := s.lookHome(b.ino, gen)
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return err
-	}
-	intake, err := object.NewIntake(a.key, h.generation)
+	intake, err := object.NewIntake(a.key)
 	if err != nil {
 		return err
 	}
@@ -173,7 +172,7 @@ func (s *Store) digest(ctx context.Context, b *body, a *base, gen uint64) error 
 	}
 	e := b.editLocked(in)
 	e.digests = intake.Finish()
-	e.row.digest, _ = e.digests.Marshal()
+	s.describe(&e.row, e.digests)
 	e.noInode = true
 	return s.commitLocked(b, e)
 }

@@ -1,9 +1,11 @@
 package body
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -21,7 +23,6 @@ type edit struct {
 	reserved     []piece            // pieces to settle once the transaction is over
 
 	check   func(tx *index.Tx) error // may refuse the change
-	behind  bool                     // what is no longer used goes behind a barrier
 	noInode bool                     // leave the inode's row alone
 	inode   func(in *index.Inode)    // further changes of the inode
 	then    func(tx *index.Tx) error // further rows
@@ -32,7 +33,7 @@ type edit struct {
 // editLocked begins an edit that changes nothing.
 func (b *body) editLocked(in index.Inode) *edit {
 	e := &edit{rec: b.rec, base: b.base, row: b.base.rowCopy(), stream: b.stream, log: b.log}
-	e.rec.gen, e.rec.synced = in.Gen, false
+	e.rec.gen = in.Gen
 	return e
 }
 
@@ -42,6 +43,7 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 	old := b.base.rowCopy()
 	oldLog := b.rec.log
 	gen := e.rec.gen
+	killpoint.At(killpoint.BodyWritten)
 	err := s.db.Update(func(tx *index.Tx) error {
 		if e.check != nil {
 			if err := e.check(tx); err != nil {
@@ -74,6 +76,7 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 		s.undo(e, old, oldLog)
 		return err
 	}
+	killpoint.At(killpoint.BodyCommitted)
 	s.applyLocked(b, e, old, oldLog)
 	return nil
 }
@@ -142,14 +145,20 @@ func (e *edit) writeRows(tx *index.Tx, b *body, old baseRow, oldLog logRow) erro
 
 // putRecord writes the Body row; an empty record is no row.
 func putRecord(tx *index.Tx, ino index.Ino, rec record) error {
-	if len(rec.base.secret) == 0 && rec.log.file == 0 && !rec.protect {
+	if len(rec.base.secret) == 0 && rec.log.file == 0 {
 		return tx.DeleteBody(ino)
 	}
 	return tx.PutBody(ino, rec.encode())
 }
 
-// moveRows changes the owner rows from the pieces and file of one base to those of another.
+// moveRows changes the owner rows from the pieces and file of one base to those of another, and a digest's own row.
 func moveRows(tx *index.Tx, ino index.Ino, from, to baseRow) error {
+	if err := moveDigest(tx, ino, from.digest, to.digest); err != nil {
+		return err
+	}
+	if err := moveStage(tx, ino, from.stage, to.stage); err != nil {
+		return err
+	}
 	for _, p := range from.pieces {
 		if !holds(to.pieces, p) {
 			if err := tx.DeleteRaw(tablePieces, pieceKey(p)); err != nil {
@@ -165,6 +174,19 @@ func moveRows(tx *index.Tx, ino index.Ino, from, to baseRow) error {
 		}
 	}
 	return moveFile(tx, ino, from.file, to.file)
+}
+
+// moveDigest changes the row of a digest that is too long for the record. Most edits leave it alone.
+func moveDigest(tx *index.Tx, ino index.Ino, from, to []byte) error {
+	switch {
+	case bytes.Equal(from, to):
+		return nil
+	case len(to) > maxInline:
+		return tx.PutRaw(tableDigests, inoKey(ino), to)
+	case len(from) > maxInline:
+		return tx.DeleteRaw(tableDigests, inoKey(ino))
+	}
+	return nil
 }
 
 func moveFile(tx *index.Tx, ino index.Ino, from, to uint64) error {
@@ -194,7 +216,6 @@ func holds(ps []piece, p piece) bool {
 
 // applyLocked makes memory what the transaction has written and frees what is no longer used.
 func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
-	protect := b.rec.protect
 	before := b.base
 	if b.rec.gen != e.rec.gen {
 		s.followPin(b, e.rec.gen)
@@ -216,7 +237,7 @@ func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 			e.base.sealed = e.digests
 		}
 		e.base.mu.Unlock()
-		s.registerFile(e.row.file, b.ino, e.row.size)
+		s.registerFile(e.row.file, b.ino, e.row.heldBytes())
 	}
 	b.base, b.stream, b.log = e.base, e.stream, e.log
 	if e.resetWindows || b.over == nil {
@@ -230,16 +251,12 @@ func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 		}
 	}
 	if e.log != nil {
-		e.log.release(e.freed, protect)
+		begun, ended := s.db.Rounds()
+		e.log.hold(e.freed, begun)
+		e.log.ripen(ended)
 		s.registerFile(e.log.row.file, b.ino, e.log.end)
 	}
-	r := &retirement{barrier: protect || e.behind}
-	if protect {
-		r.syncRow(e.row)
-		if e.log != nil {
-			r.files = append(r.files, e.log.row.file)
-		}
-	}
+	r := &retirement{}
 	if oldLog.file != 0 && (e.log == nil || e.log.row.file != oldLog.file) {
 		r.log = oldLog.file
 	}
@@ -248,6 +265,7 @@ func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 	} else {
 		r.pieces, r.file = leftOver(old, e.row)
 	}
+	s.noteStage(b.ino, old.stage, e.row.stage)
 	s.retire(r)
 }
 
@@ -266,7 +284,7 @@ func leftOver(old, now baseRow) (pieces []piece, file uint64) {
 
 // undo frees what an edit that failed had taken.
 func (s *Store) undo(e *edit, old baseRow, oldLog logRow) {
-	r := &retirement{}
+	r := &retirement{never: true}
 	r.pieces, r.file = leftOver(e.row, old)
 	if e.log != nil && e.log.row.file != oldLog.file {
 		r.log = e.log.row.file

@@ -299,7 +299,7 @@ func (e *env) record(ino index.Ino, key string, generation index.ID) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.s.Wake()
+	e.s.Sent(ino)
 }
 
 // foreign puts an object of another program into the bucket and its inode into the index.

@@ -38,7 +38,12 @@ func (s *Store) room(ctx context.Context, n int64) error {
 		if s.space.over(n) <= 0 {
 			return nil
 		}
-		if !waiting && time.Now().After(deadline) || n > s.o.Limit {
+		least, late := int64(0), time.Now().After(deadline)
+		if waiting && !late {
+			least = s.o.Limit / 2 // what may well be smaller than the cache need not leave it: uploads will make room
+		}
+		waiting = s.stageAhead(least) || waiting
+		if !waiting && late || n > s.o.Limit {
 			return fmt.Errorf("%d bytes more in a cache of %d, all in use: %w", n, s.o.Limit, ErrNoSpace)
 		}
 		if s.o.Pressure != nil {
@@ -217,8 +222,8 @@ func (s *Store) evictBody(ino index.Ino, evenOpen bool) (verdict, error) {
 		return uploading, nil
 	}
 	e := b.editLocked(in)
-	e.row.file, e.row.pieces = 0, nil
-	e.sealed, e.behind = true, true
+	e.row.file, e.row.pieces, e.row.stage = 0, nil, nil
+	e.sealed = true
 	e.inode = func(in *index.Inode) { in.CachedGen = 0 }
 	e.check = func(tx *index.Tx) error {
 		h, ok, err := findHome(tx, ino, in.Gen)

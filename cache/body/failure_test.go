@@ -207,3 +207,38 @@ func TestPowerCutOfWorkingCopy(t *testing.T) {
 	}
 	m.seal(ino)
 }
+
+// TestDiskErrors: a full disk and a full quota are the same to a writer, a broken disk is not, and the content stays in each case.
+func TestDiskErrors(t *testing.T) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		full  bool
+	}{{syscall.ENOSPC, true}, {syscall.EDQUOT, true}, {syscall.EIO, false}} {
+		t.Run(c.errno.Error(), func(t *testing.T) {
+			var broken atomic.Bool
+			e := newEnv(t, Options{fault: func() error {
+				if broken.Load() {
+					return c.errno
+				}
+				return nil
+			}})
+			ino := e.file("f")
+			want := random(60, 200_000)
+			e.write(ino, 0, want)
+			broken.Store(true)
+			err := e.s.Write(context.Background(), ino, 100, random(61, 5000))
+			if !errors.Is(err, c.errno) || errors.Is(err, ErrNoSpace) != c.full {
+				t.Errorf("got %v, want %v, full: %v", err, c.errno, c.full)
+			}
+			if disk := e.s.Usage().Disk; (disk != nil) == c.full {
+				t.Errorf("usage says %v of the disk", disk)
+			}
+			broken.Store(false)
+			e.want(ino, want)
+			e.write(ino, 100, want[100:200])
+			if disk := e.s.Usage().Disk; disk != nil {
+				t.Errorf("usage still says %v", disk)
+			}
+		})
+	}
+}

@@ -86,6 +86,9 @@ func (s *Store) fetchSmall(ctx context.Context, b *body) error {
 		return nil
 	}
 	h, err := s.lookHome(b.ino, in.Gen)
+	if err == nil {
+		err = h.refused
+	}
 	if err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func (s *Store) fetchSmall(ctx context.Context, b *body) error {
 		if now, lookErr := s.lookHome(b.ino, in.Gen); lookErr == nil && (now.key != h.key || now.etag != h.etag) {
 			return errMoved
 		}
-		if errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrPrecondition) {
+		if err = untrusted(err); !errors.Is(err, ErrUntrusted) && (errors.Is(err, object.ErrNotFound) || errors.Is(err, object.ErrPrecondition)) {
 			err = fmt.Errorf("%w: %w", ErrStale, err)
 		}
 		return fmt.Errorf("fetch %q: %w", h.key, err)
@@ -106,7 +109,7 @@ func (s *Store) fetchSmall(ctx context.Context, b *body) error {
 
 // getWhole fetches an object of at most chunkSize bytes and checks it against what is known of the generation.
 func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) ([]byte, *object.ContentKey, error) {
-	req := object.GetRequest{Key: h.key, ETag: h.etag}
+	req := object.GetRequest{Key: h.key, ETag: h.etag, Generation: h.generation}
 	if a != nil && h.etag != "" {
 		req.Content = a.key
 	}
@@ -124,10 +127,10 @@ func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) (
 		if n, e := d.Body.Read(make([]byte, 1)); n > 0 {
 			err = fmt.Errorf("more than %d bytes: %w", in.Size, ErrStale)
 		} else if e != nil && !errors.Is(e, io.EOF) {
-			err = fmt.Errorf("%w: %w", errCut, e)
+			err = brokenOff(e)
 		}
 	} else {
-		err = fmt.Errorf("%w: %w", errCut, err)
+		err = brokenOff(err)
 	}
 	if err == nil {
 		err = checkDigest(a, crc64.Checksum(data, crcTable))
@@ -165,7 +168,13 @@ func (s *Store) keepSmall(b *body, in index.Inode, data []byte, key *object.Cont
 	if now.Gen != in.Gen || b.hereLocked(now) {
 		return nil
 	}
-	e := b.editLocked(now)
+	return s.keepLocked(b, now, data, key, nil)
+}
+
+// keepLocked makes fetched ciphertext the content of b, which is not here, unless check refuses that.
+func (s *Store) keepLocked(b *body, in index.Inode, data []byte, key *object.ContentKey, check func(*index.Tx) error) error {
+	e := b.editLocked(in)
+	e.check = check
 	s.adoptFetched(e, in.Gen, key)
 	e.row.size = 0
 	if err := s.place(e, data, 0); err != nil {
@@ -183,7 +192,7 @@ func (s *Store) adoptFetched(e *edit, gen uint64, key *object.ContentKey) {
 	e.base = &base{key: key}
 	e.row = baseRow{gen: gen, secret: s.sealKey(key)}
 	if was != nil && was.sealed != nil && old.gen == gen && was.key.Equal(key) {
-		e.row.digest, e.digests = old.digest, was.sealed
+		e.row.secret, e.row.digest, e.digests = old.secret, old.digest, was.sealed
 	}
 }
 
@@ -269,6 +278,7 @@ func (s *Store) keepWhole(r *remote) error {
 	e := b.editLocked(now)
 	s.adoptFetched(e, r.gen, key)
 	e.row.file, e.row.size = r.file, r.size
+	s.files.note(r.file) // a read cache until now
 	if err := s.commitFetched(b, e, r.gen); err != nil {
 		return err
 	}

@@ -54,6 +54,14 @@ var errMoved = errors.New("content has moved in the bucket")
 // errCut says that an answer began and did not end well: asked again, it may.
 var errCut = errors.New("answer broke off")
 
+// brokenOff is the error of an answer that ended early, unless it ended because its bytes were refused.
+func brokenOff(err error) error {
+	if object.ReasonOf(err) != object.ReasonNone {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errCut, err)
+}
+
 // run fetches chunks [from, to) with one request and tells those who wait for them.
 func (r *remote) run(from, to int64) {
 	defer r.s.wg.Done()
@@ -69,7 +77,11 @@ func (r *remote) run(from, to int64) {
 	if err == nil && at < to {
 		err = io.ErrUnexpectedEOF
 	}
+	err = untrusted(err)
 	r.mu.Lock()
+	if errors.Is(err, ErrUntrusted) {
+		r.bad = err
+	}
 	r.endLocked(at, to, err)
 	whole := int64(len(r.have)) == r.chunks()
 	r.mu.Unlock()
@@ -120,9 +132,9 @@ func (r *remote) get(ctx context.Context, from, to int64, each func(c int64)) er
 	for c := from; c < to; c++ {
 		start, k := r.span(c)
 		if _, err := io.ReadFull(d.Body, buf[:k]); err != nil {
-			return fmt.Errorf("fetch %q at %d: %w: %w", h.key, start, errCut, err)
+			return fmt.Errorf("fetch %q at %d: %w", h.key, start, brokenOff(err))
 		}
-		if err := f.writeAt(buf[:k], start); err != nil {
+		if err := f.write(buf[:k], start); err != nil {
 			return err
 		}
 		each(c)
@@ -143,7 +155,7 @@ func (r *remote) request(ctx context.Context, from, to int64) (home, *object.Dow
 		defer r.first.Unlock()
 	}
 	off := from * chunkSize
-	req := object.GetRequest{Key: h.key, ETag: h.etag, Off: off, Len: min(to*chunkSize, r.size) - off}
+	req := object.GetRequest{Key: h.key, ETag: h.etag, Off: off, Len: min(to*chunkSize, r.size) - off, Generation: h.generation}
 	if h.etag != "" {
 		req.Content = key
 	}
@@ -179,6 +191,9 @@ func (r *remote) failed(h home, err error) error {
 	}
 	now, lookErr := r.s.lookHome(r.ino, r.gen)
 	if lookErr != nil || now.key == h.key && now.etag == h.etag {
+		if object.ReasonOf(err) != object.ReasonNone {
+			return fmt.Errorf("fetch %q: %w", h.key, err)
+		}
 		return fmt.Errorf("fetch %q: %w: %w", h.key, ErrStale, err)
 	}
 	r.mu.Lock()

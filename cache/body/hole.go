@@ -56,6 +56,9 @@ func (s *Store) ZeroRange(ctx context.Context, ino index.Ino, off, n int64, keep
 
 // punchLocked makes [off, end) zeros and the file size bytes long.
 func (s *Store) punchLocked(b *body, in index.Inode, off, end, size int64) error {
+	if b.staged() {
+		return errNotFront
+	}
 	e := b.editLocked(in)
 	e.cover(b.over, off, end)
 	if off < e.rec.visible {

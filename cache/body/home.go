@@ -4,13 +4,23 @@ import (
 	"fmt"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // home is one key of the bucket that is recorded with the content of a generation.
 type home struct {
 	key, etag  string
-	generation [16]byte
-	settled    bool // no unanswered write can change it
+	generation index.ID
+	settled    bool  // no unanswered write can change it
+	refused    error // why its content cannot be had; nil: it can
+}
+
+// untrusted marks errors of the Remote that say that an object is refused.
+func untrusted(err error) error {
+	if err == nil || object.ReasonOf(err) == object.ReasonNone {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUntrusted, err)
 }
 
 // findHome looks for the best home of a generation: one without an unanswered write, the inode's own path first.
@@ -39,6 +49,12 @@ func findHome(tx *index.Tx, ino index.Ino, gen uint64) (home, bool, error) {
 		}
 		if sc > score {
 			score, best = sc, home{key: o.Key, etag: o.ETag, generation: o.Generation, settled: settled}
+			switch o.State {
+			case object.StateRefused:
+				best.refused = untrusted(o.Reason.Err())
+			case object.StateSealed:
+				best.refused = object.ErrWriteOnly
+			}
 		}
 	}
 	return best, score >= 0, nil

@@ -137,6 +137,9 @@ func TestSegmentCollection(t *testing.T) {
 		}
 	}
 	e.s.finishDrops()
+	if err := e.s.reap(); err != nil {
+		t.Fatal(err)
+	}
 	if err := e.s.collect(context.Background()); err != nil {
 		t.Fatal(err)
 	}

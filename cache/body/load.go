@@ -14,7 +14,14 @@ const (
 	tableFiles   = 'F'
 	tableWindows = 'W'
 	tableOpen    = 'U'
+	tableDigests = 'D'
+
+	tableStages   = 'G'
+	tableUnstaged = 'g'
 )
+
+// contentSecret is the length of a content key's secret.
+const contentSecret = 48
 
 // Labels under which secrets are sealed in the index.
 const (
@@ -32,7 +39,7 @@ func windowKey(ino index.Ino, w int64) []byte {
 
 func fileKey(id uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), id) }
 
-// readRecord reads the inode's Body row.
+// readRecord reads the inode's Body row, and the digest where that is a row of its own.
 func readRecord(tx *index.Tx, ino index.Ino) (record, bool, error) {
 	row, ok, err := tx.Body(ino)
 	if err != nil || !ok {
@@ -41,6 +48,22 @@ func readRecord(tx *index.Tx, ino index.Ino) (record, bool, error) {
 	rec, err := decodeRecord(row)
 	if err != nil {
 		return record{}, false, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	if rec.apart {
+		digest, ok, err := tx.GetRaw(tableDigests, inoKey(ino))
+		if err != nil {
+			return record{}, false, err
+		}
+		if !ok || int64(len(digest)) != object.SealedRecordSize(rec.base.size) {
+			return record{}, false, fmt.Errorf("inode %d: digest of %d bytes: %w", ino, len(digest), errRow)
+		}
+		rec.base.digest, rec.apart = digest, false
+	}
+	if rec.staged {
+		if rec.base.stage, err = readStage(tx, ino); err != nil {
+			return record{}, false, err
+		}
+		rec.staged = false
 	}
 	return rec, true, nil
 }
@@ -125,6 +148,9 @@ func (s *Store) openBase(row baseRow) (*base, error) {
 		a.key = a.sealed.ContentKey()
 		return a, nil
 	}
+	if row.stage != nil && len(secret) > contentSecret { // with the key of the tags
+		secret = secret[:contentSecret:contentSecret]
+	}
 	if a.key, err = object.UnmarshalContentKey(secret); err != nil {
 		return nil, fmt.Errorf("content key: %w", err)
 	}
@@ -145,7 +171,14 @@ func (s *Store) discardLocked(b *body, in index.Inode) error {
 	return s.commitLocked(b, &e)
 }
 
-// sealKey is the form at rest of a content key.
+// describe makes digest and secret of a row those of a sealed body; the secret then holds the key of its tags, too.
+func (s *Store) describe(row *baseRow, sealed *object.Sealed) {
+	record, secret := sealed.Marshal()
+	defer clear(secret)
+	row.digest, row.secret = record, s.db.SealSecret(labelContent, secret)
+}
+
+// sealKey is the form at rest of a content key alone.
 func (s *Store) sealKey(key *object.ContentKey) []byte {
 	secret := key.MarshalSecret()
 	defer clear(secret)

@@ -25,16 +25,16 @@ func (s *Store) overwriteLocked(b *body, in index.Inode, off int64, p []byte) er
 		err = w.flush()
 	}
 	if err != nil {
-		e.log.release(w.made, false)
+		e.log.give(w.made)
 		s.undo(e, b.base.rowCopy(), b.rec.log)
 		return err
 	}
 	e.inode = func(in *index.Inode) { in.Size = max(in.Size, off+int64(len(p))) }
 	if err := s.commitLocked(b, e); err != nil {
-		e.log.release(w.made, false)
+		e.log.give(w.made)
 		return err
 	}
-	return s.trimHeldLocked(b)
+	return s.trimHeldLocked(b, max(in.Size, off+int64(len(p))))
 }
 
 // ensureLog gives e the log of a working copy.
@@ -188,18 +188,15 @@ func (b *body) emptyAfter(e *edit) bool {
 }
 
 // trimHeldLocked makes a barrier when too many freed slots wait for one, so that the log does not grow without bound.
-func (s *Store) trimHeldLocked(b *body) error {
-	if b.log == nil || b.log.heldN < maxHeld {
+func (s *Store) trimHeldLocked(b *body, size int64) error {
+	if b.log == nil || b.log.heldN < mostHeld(size) {
 		return nil
-	}
-	n := len(b.log.held)
-	if err := s.syncFile(b.log.row.file); err != nil {
-		return err
 	}
 	if err := s.db.Sync(); err != nil {
 		return err
 	}
-	b.log.barrier(n)
+	_, ended := s.db.Rounds()
+	b.log.ripen(ended)
 	return nil
 }
 
@@ -215,6 +212,9 @@ func (s *Store) Truncate(ctx context.Context, ino index.Ino, size int64) error {
 	return s.change(ctx, ino, 0, func(b *body, in index.Inode) error {
 		if in.Size == size {
 			return nil
+		}
+		if b.staged() {
+			return errNotFront
 		}
 		e := b.editLocked(in)
 		e.inode = func(in *index.Inode) { in.Size = size }
@@ -254,7 +254,7 @@ func (s *Store) clear(ctx context.Context, ino index.Ino) error {
 	if in.Size == 0 {
 		return nil
 	}
-	e := &edit{rec: record{gen: in.Gen, protect: b.rec.protect}, resetWindows: true}
+	e := &edit{rec: record{gen: in.Gen}, resetWindows: true}
 	e.inode = func(in *index.Inode) { in.Size = 0 }
 	if err := s.commitLocked(b, e); err != nil {
 		return err

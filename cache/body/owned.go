@@ -28,7 +28,10 @@ func (s *Store) newFile() (uint64, *diskFile, error) {
 	return id, d, nil
 }
 
-// registerFile counts a file as n bytes of an inode's content.
+// diskBlock is the unit in which disks give room to files.
+const diskBlock = 4 << 10
+
+// registerFile counts a file as n bytes of an inode's content, in whole blocks.
 func (s *Store) registerFile(id uint64, ino index.Ino, n int64) {
 	if id == 0 {
 		return
@@ -40,6 +43,7 @@ func (s *Store) registerFile(id uint64, ino index.Ino, n int64) {
 		f = &ownedFile{ino: ino}
 		s.owned[id] = f
 	}
+	n = (n + diskBlock - 1) / diskBlock * diskBlock
 	s.space.add(n - f.bytes)
 	f.bytes, f.used, f.remote = n, s.space.tick(), nil
 }

@@ -43,7 +43,12 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 			if err == nil {
 				return len(p), nil
 			}
-			if err = s.refetch(b, err); err != nil {
+			if errors.Is(err, errStaged) {
+				err = s.awaitStaged(ctx, b, in)
+			} else {
+				err = s.refetch(b, err)
+			}
+			if err != nil {
 				return 0, err
 			}
 			continue

@@ -8,7 +8,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 )
@@ -23,7 +23,7 @@ const (
 func (s *Store) recover() (open []index.Ino, err error) {
 	known := map[uint64]index.Ino{}
 	powerCut, owners := false, map[uint32][]index.Ino{}
-	boot := bootID()
+	boot := index.BootID()
 	err = s.db.View(func(tx *index.Tx) error {
 		was, ok, err := tx.Meta(metaBoot)
 		if err != nil {
@@ -51,7 +51,7 @@ func (s *Store) recover() (open []index.Ino, err error) {
 		lost = append(lost, owners[seg]...)
 	}
 	if powerCut {
-		unsure, err := s.unsynced()
+		unsure, err := s.damaged()
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (s *Store) matchFiles(known map[uint64]index.Ino) (lost []index.Ino, err er
 			return os.Remove(path)
 		}
 		found[id] = true
-		s.registerFile(id, ino, info.Size())
+		s.registerFile(id, ino, onDisk(info))
 		return nil
 	})
 	for id, ino := range known {
@@ -120,12 +120,20 @@ func (s *Store) matchFiles(known map[uint64]index.Ino) (lost []index.Ino, err er
 	return lost, err
 }
 
-// unsynced lists the inodes whose bytes did not survive a power cut.
-func (s *Store) unsynced() ([]index.Ino, error) {
+// onDisk is how many bytes of a file take room: those of its begin may be gone.
+func onDisk(info iofs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return min(info.Size(), st.Blocks*512)
+	}
+	return info.Size()
+}
+
+// damaged lists the inodes whose bytes are not what they were: not every disk keeps what it promised when the power went.
+func (s *Store) damaged() ([]index.Ino, error) {
 	var unsure, lost []index.Ino
 	err := s.db.View(func(tx *index.Tx) error {
 		return tx.Bodies(func(ino index.Ino, row []byte) bool {
-			if rec, err := decodeRecord(row); err == nil && !rec.synced && rec.base.local() && rec.base.size > 0 {
+			if rec, err := decodeRecord(row); err == nil && rec.base.local() && rec.base.size > 0 {
 				unsure = append(unsure, ino)
 			}
 			return true
@@ -139,7 +147,7 @@ func (s *Store) unsynced() ([]index.Ino, error) {
 	return lost, err
 }
 
-// intact compares a sealed base with its digest. What has none, a stream, is taken as it is: it was never fsynced.
+// intact compares a sealed base with its digest. What has none, a stream, is taken as it is.
 func (s *Store) intact(ino index.Ino) bool {
 	b := s.acquire(ino)
 	defer s.release(b)
@@ -148,7 +156,7 @@ func (s *Store) intact(ino index.Ino) bool {
 	}
 	a := b.base
 	b.mu.RUnlock()
-	if a == nil {
+	if a == nil || a.rowCopy().stage != nil { // the whole is compared when it is sent
 		return true
 	}
 	size := a.rowCopy().size
@@ -192,8 +200,8 @@ func (s *Store) giveUp(ino index.Ino) error {
 		return err
 	}
 	e := b.editLocked(in)
-	e.row.file, e.row.pieces = 0, nil
-	e.sealed, e.behind = true, true
+	e.row.file, e.row.pieces, e.row.stage = 0, nil, nil
+	e.sealed = true
 	e.inode = func(in *index.Inode) { in.CachedGen = 0 }
 	return s.commitLocked(b, e)
 }
@@ -217,13 +225,4 @@ func (s *Store) sealOpen(open []index.Ino) {
 // noteClean notes that all is on the disk.
 func (s *Store) noteClean() error {
 	return s.db.UpdateSync(func(tx *index.Tx) error { return tx.PutMeta(metaBoot, []byte(cleanClose)) })
-}
-
-// bootID names the running boot of the machine; empty where it cannot be told, which counts as the same boot.
-func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -37,7 +37,7 @@ type remote struct {
 	first sync.Mutex // held by the request that brings the content key
 
 	mu      sync.Mutex // guards the fields below
-	bad     error      // the file is whole and does not match its digest
+	bad     error      // the file does not match its digest, or the object is refused
 	home    home
 	content *object.ContentKey // nil until the first answer
 	users   int                // callers that read chunks
@@ -79,6 +79,9 @@ func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 		return nil, fmt.Errorf("inode %d: %w", b.ino, ErrStale)
 	}
 	h, err := s.lookHome(b.ino, in.Gen)
+	if err == nil {
+		err = h.refused
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,9 @@ package body
 import (
 	"context"
 	"errors"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 )
 
 // retirement is what a committed change no longer uses.
@@ -12,26 +15,15 @@ type retirement struct {
 	file   uint64
 	log    uint64
 
-	barrier bool     // an fsynced state refers to it: the index, and what replaces it, must be durable first
-	files   []uint64 // what replaces it
-	segs    []uint32
-}
-
-// syncRow adds the places of a base to what must be durable first.
-func (r *retirement) syncRow(row baseRow) {
-	if row.file != 0 {
-		r.files = append(r.files, row.file)
-	}
-	for _, p := range row.pieces {
-		r.segs = append(r.segs, p.seg)
-	}
+	never bool // no transaction was committed that refers to it
 }
 
 func (r *retirement) empty() bool {
 	return r.base == nil && len(r.pieces) == 0 && r.file == 0 && r.log == 0
 }
 
-// retire frees r: at once, or behind a barrier, and not before the last upload has read it.
+// retire frees r behind a barrier, since the state that the last one made durable may refer to it, and not before the last upload has
+// read it.
 func (s *Store) retire(r *retirement) {
 	if r.empty() {
 		return
@@ -47,7 +39,7 @@ func (s *Store) retire(r *retirement) {
 		row := r.base.rowCopy()
 		r.pieces, r.file, r.base = append(r.pieces, row.pieces...), row.file, nil
 	}
-	if !r.barrier {
+	if r.never {
 		s.free(r)
 		return
 	}
@@ -76,7 +68,7 @@ func (s *Store) free(r *retirement) {
 	}
 }
 
-// reap frees what waits for a barrier: first what replaces it becomes durable, then the index, then it goes.
+// reap frees what waits for a barrier.
 func (s *Store) reap() error {
 	s.reaping.Lock()
 	defer s.reaping.Unlock()
@@ -87,39 +79,18 @@ func (s *Store) reap() error {
 	if len(rs) == 0 {
 		return nil
 	}
-	if err := s.barrier(rs); err != nil {
+	if err := s.db.Sync(); err != nil {
 		s.mu.Lock()
 		s.retired = append(rs, s.retired...)
 		s.mu.Unlock()
 		return err
 	}
+	killpoint.At(killpoint.BodyBarrier)
 	for _, r := range rs {
 		s.free(r)
+		killpoint.At(killpoint.BodyFreed)
 	}
 	return nil
-}
-
-func (s *Store) barrier(rs []*retirement) error {
-	segs, files := map[uint32]bool{}, map[uint64]bool{}
-	for _, r := range rs {
-		for _, id := range r.segs {
-			segs[id] = true
-		}
-		for _, id := range r.files {
-			files[id] = true
-		}
-	}
-	for id := range segs {
-		if err := ignoreGone(s.segs.sync(id)); err != nil {
-			return err
-		}
-	}
-	for id := range files {
-		if err := ignoreGone(s.syncFile(id)); err != nil {
-			return err
-		}
-	}
-	return s.db.Sync()
 }
 
 // ignoreGone turns the absence of a file into success: what was removed meanwhile has been replaced in its turn.
@@ -130,13 +101,9 @@ func ignoreGone(err error) error {
 	return err
 }
 
-func (s *Store) syncFile(id uint64) error {
-	d, err := s.files.get(id)
-	if err != nil {
-		return err
-	}
-	defer s.files.put(d)
-	return d.sync()
+// syncWritten makes all bytes durable that were written before the call; it is the index's OnBarrier.
+func (s *Store) syncWritten() error {
+	return errors.Join(s.segs.files.syncDirty(), s.files.syncDirty())
 }
 
 // kick makes the keeper look for work.
@@ -147,28 +114,70 @@ func (s *Store) kick() {
 	}
 }
 
-// keep is the goroutine that does what no caller waits for: it frees space behind barriers, collects segments and evicts
-// ahead of need.
+// Pauses of the keeper.
+const (
+	barrierEvery = 5 * time.Second // what programs did not fsync is durable after so long
+	reapEvery    = time.Second     // between barriers for the sake of space, unless somebody waits for it
+)
+
+// keep is the goroutine that does what no caller waits for: it frees space behind barriers, collects segments, evicts ahead of need,
+// and makes a barrier now and then.
 func (s *Store) keep(ctx context.Context) {
 	defer s.wg.Done()
+	retry := time.NewTimer(0) // the first round, for what an earlier process left
+	if !s.o.Forget {
+		retry.Stop()
+	}
+	defer retry.Stop()
+	tick := time.NewTicker(barrierEvery)
+	defer tick.Stop()
+	var reaped time.Time
+	again := time.NewTimer(time.Hour)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			s.tidyStages()
+			if s.db.Behind() {
+				s.tell(ctx, "make a barrier", s.db.Sync())
+			}
+			continue
+		case <-again.C:
 		case <-s.kicked:
+		case <-retry.C:
 		}
 		s.finishDrops()
-		if err := s.reap(); err != nil {
-			s.o.Logger.Error("cache: cannot free space", "error", err)
+		s.tidyStages()
+		if s.forgetSent(ctx, false) || s.idleNow() {
+			retry.Reset(forgetRetry)
+		}
+		if wait := reapEvery - time.Since(reaped); wait > 0 && s.space.over(s.o.Limit/32) <= 0 {
+			again.Reset(wait)
 			continue
 		}
-		if err := s.collect(ctx); err != nil && ctx.Err() == nil {
-			s.o.Logger.Error("cache: cannot collect segments", "error", err)
-		}
-		if over := s.space.over(s.o.Limit / 32); over > 0 {
-			if _, err := s.evict(ctx, over); err != nil && ctx.Err() == nil {
-				s.o.Logger.Error("cache: cannot evict", "error", err)
-			}
-		}
+		reaped = time.Now()
+		s.tidy(ctx)
+	}
+}
+
+// tidy frees space that nothing refers to.
+func (s *Store) tidy(ctx context.Context) {
+	if err := s.reap(); err != nil {
+		s.tell(ctx, "free space", err)
+		return
+	}
+	s.tell(ctx, "collect segments", s.collect(ctx))
+	if over := s.space.over(s.o.Limit / 32); over > 0 {
+		_, err := s.evict(ctx, over)
+		s.tell(ctx, "evict", err)
+	}
+}
+
+// tell logs what nobody else hears of.
+func (s *Store) tell(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.o.Logger.Error("cache: cannot "+what, "error", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -49,6 +50,8 @@ func (s *Store) seal(ctx context.Context, b *body, job sealJob) error {
 		return nil
 	case b.stream != nil && row.size == in.Size && len(b.over) == 0:
 		return s.finishLocked(b, in, job)
+	case row.stage != nil:
+		return s.resumeLocked(b, in, job)
 	case in.Size <= int64(s.o.SmallMax):
 		return s.sealSmallLocked(b, in, job)
 	}
@@ -68,7 +71,7 @@ func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed, job se
 	e.stream, e.log, e.resetWindows, e.sealed = nil, nil, true, true
 	e.digests, e.then = sealed, job.then
 	e.row.gen = e.rec.gen
-	e.row.digest, _ = sealed.Marshal()
+	s.describe(&e.row, sealed)
 	e.rec.visible = e.row.size
 	e.inode = func(in *index.Inode) {
 		if in.Gen == 0 {
@@ -76,6 +79,7 @@ func (s *Store) commitSealLocked(b *body, e *edit, sealed *object.Sealed, job se
 		}
 		in.Sealed, in.CachedGen = true, in.Gen
 	}
+	killpoint.At(killpoint.BodySealed)
 	return s.commitLocked(b, e)
 }
 
@@ -149,7 +153,8 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, jo
 	return s.commitSealLocked(b, e, e.stream.Finish(), job)
 }
 
-// Fsync makes content and inode durable against a power cut. Callers that come together share the work.
+// Fsync makes content and inode durable against a power cut, and with them all that was written before. Callers that come together
+// share the work.
 func (s *Store) Fsync(ctx context.Context, ino index.Ino) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -159,70 +164,6 @@ func (s *Store) Fsync(ctx context.Context, ino index.Ino) error {
 	if _, err := s.readLock(b); err != nil {
 		return err
 	}
-	row, log, version, done := b.base.rowCopy(), b.log, b.version, b.rec.synced
-	held := 0
-	if log != nil {
-		held = len(log.held)
-	}
 	b.mu.RUnlock()
-	if done || len(row.secret) == 0 && log == nil {
-		return s.db.Sync()
-	}
-	r := &retirement{}
-	r.syncRow(row)
-	if log != nil {
-		r.files = append(r.files, log.row.file)
-	}
-	if err := s.syncPlaces(r); err != nil {
-		return err
-	}
-	if err := s.markSynced(b, version); err != nil {
-		return err
-	}
-	if err := s.db.Sync(); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if log != nil && b.log == log && held <= len(log.held) {
-		log.barrier(held)
-	}
-	return nil
-}
-
-// syncPlaces makes the files of r durable.
-func (s *Store) syncPlaces(r *retirement) error {
-	for _, id := range r.segs {
-		if err := ignoreGone(s.segs.sync(id)); err != nil {
-			return err
-		}
-	}
-	for _, id := range r.files {
-		if err := ignoreGone(s.syncFile(id)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// markSynced notes that the state with the given version is on the disk, or at least that some state is.
-func (s *Store) markSynced(b *body, version uint64) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.loaded {
-		return nil
-	}
-	rec := b.rec
-	rec.protect, rec.synced = true, b.version == version
-	rec.base = b.base.rowCopy()
-	err := s.db.Update(func(tx *index.Tx) error {
-		if _, ok, err := tx.Inode(b.ino); err != nil || !ok {
-			return err
-		}
-		return putRecord(tx, b.ino, rec)
-	})
-	if err == nil {
-		b.rec.protect, b.rec.synced = true, rec.synced
-	}
-	return err
+	return s.db.Sync()
 }

@@ -173,6 +173,15 @@ func (s *segments) closeActive(id uint32) {
 	}
 }
 
+// closeEmpty closes the active segment if it has pieces, of which none is in use.
+func (s *segments) closeEmpty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.active; g != nil && g.end > 0 && g.live == 0 && g.busy == 0 {
+		s.active = nil
+	}
+}
+
 // remove deletes a segment in which nothing is live. It reports whether it did.
 func (s *segments) remove(id uint32) (bool, error) {
 	s.mu.Lock()
@@ -232,15 +241,6 @@ func (s *segments) readAt(p piece, data []byte, at int64) error {
 	}
 	defer s.files.put(d)
 	return d.readAt(data, p.off+at)
-}
-
-func (s *segments) sync(id uint32) error {
-	d, err := s.files.get(uint64(id))
-	if err != nil {
-		return err
-	}
-	defer s.files.put(d)
-	return d.sync()
 }
 
 // Row 'S': who owns a range of a segment.

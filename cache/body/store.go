@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -26,13 +28,18 @@ type Remote interface {
 // Options says how to open a Store.
 type Options struct {
 	DB       *index.DB // required
+	Stager   Stager    // takes the begin of files that are larger than the cache; nil: there are none
 	Remote   Remote    // required unless nothing was ever evicted
 	Limit    int64     // bytes on the disk; 0: 10 GiB. At least MinLimit
 	SmallMax int       // largest base in bytes that goes into segments; 0: 64 KiB, at most 1 MiB
 
-	ReadTimeout time.Duration // longest wait of a reader for one answer of the bucket; 0: 60 s
-	Pressure    func()        // called while a writer waits for room: uploads should not be put off; may be nil
-	Logger      *slog.Logger  // nil: nothing is logged
+	ReadTimeout time.Duration                                 // longest wait of a reader for one answer of the bucket; 0: 60 s
+	NewSealing  func() (*object.Sealing, error)               // begins each content under a fresh key, at once; nil: object.NewSealing
+	Pressure    func()                                        // called while a writer waits for room: uploads should not be put off; may be nil
+	Logger      *slog.Logger                                  // nil: nothing is logged
+	Forget      bool                                          // drop content with its keys as soon as the bucket has it and nobody has it open
+	Forgotten   func(index.Ino)                               // called when that happened; may be nil. It must return at once
+	Idle        func(rekey func([32]byte) error) (again bool) // called when everything was forgotten, with Rekey, also while Open runs; true: once more, soon. May be nil
 
 	fault func() error // tests: an error makes a write to the disk stop half way
 }
@@ -60,12 +67,17 @@ type Store struct {
 	evicting     sync.Mutex // one eviction at a time
 	reaping      sync.Mutex // one round of freeing at a time; taken after evicting, before body.mu
 
+	staging staging
+
+	trouble atomic.Pointer[error] // of the disk, with the last change
+
 	mu      sync.Mutex // guards the fields below
 	closed  bool
 	bodies  map[index.Ino]*body
 	idle    *list.List // of *body, most recently used first
 	dropped []drop
 	retired []*retirement
+	forgets forgets
 
 	fileMu sync.Mutex // guards owned
 	owned  map[uint64]*ownedFile
@@ -86,6 +98,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.NewSealing == nil {
+		o.NewSealing = object.NewSealing
+	}
 	s := &Store{o: o, db: o.DB, dir: dir, space: newSpace(o.Limit), kicked: make(chan struct{}, 1),
 		bodies: map[index.Ino]*body{}, idle: list.New(), owned: map[uint64]*ownedFile{},
 		ahead64: max(min(maxAhead, o.Limit/8/chunkSize*chunkSize), chunkSize)}
@@ -101,8 +116,16 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open cache: %w", err)
 		}
 	}
+	o.DB.OnBarrier(s.syncWritten)
 	open, err := s.recover()
+	if err == nil {
+		err = s.loadStages()
+	}
 	if err != nil {
+		s.closeFiles()
+		return nil, fmt.Errorf("open cache %s: %w", dir, err)
+	}
+	if err := s.forgetAll(); err != nil {
 		s.closeFiles()
 		return nil, fmt.Errorf("open cache %s: %w", dir, err)
 	}
@@ -143,6 +166,7 @@ func (s *Store) Close() error {
 	s.cancel()
 	s.wg.Wait()
 	s.finishDrops()
+	s.forgetSent(context.Background(), true)
 	s.removeFetched()
 	err := syncDisk(s.dir)
 	if err == nil {
@@ -184,14 +208,26 @@ type Usage struct {
 	Used    int64 // bytes on the disk
 	Limit   int64 // bytes it may take
 	Unfreed int   // deletions that wait until the index is durable
+	Disk    error // why the disk refused the last change; nil: it did not
 }
 
 // Usage returns the present counts.
 func (s *Store) Usage() Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Usage{Used: s.space.used.Load(), Limit: s.o.Limit, Unfreed: len(s.retired)}
+	u := Usage{Used: s.space.used.Load(), Limit: s.o.Limit, Unfreed: len(s.retired)}
+	if t := s.trouble.Load(); t != nil {
+		u.Disk = *t
+	}
+	return u
 }
 
-// Wake makes writers who wait for room look again: call it when uploads have made content evictable.
-func (s *Store) Wake() { s.space.wake() }
+// noteDisk remembers whether the disk refused a change.
+func (s *Store) noteDisk(err error) {
+	switch {
+	case err == nil && s.trouble.Load() != nil:
+		s.trouble.Store(nil)
+	case err != nil && (errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS)):
+		s.trouble.Store(&err)
+	}
+}

@@ -27,6 +27,14 @@ var (
 // Size is the length of the ciphertext in bytes, which is that of the content.
 func (r *Reader) Size() int64 { return r.size }
 
+// Stage is where the begin of the body is, which the reader does not have; nil: it has all.
+func (r *Reader) Stage() *object.Stage {
+	if g := r.base.rowCopy().stage; g != nil {
+		return &g.Stage
+	}
+	return nil
+}
+
 // ReadAt implements io.ReaderAt.
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {

@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -17,8 +18,7 @@ const stepSize = 1 << 20
 // ErrDamaged, ErrNotFound, ErrTooLarge, the context's; the content is then as before. While the cache is full of
 // what must be uploaded first, it waits.
 func (s *Store) Write(ctx context.Context, ino index.Ino, off int64, p []byte) error {
-	_, err := s.checkRange(off, int64(len(p)))
-	if err != nil || len(p) == 0 {
+	if err := s.checkWrite(off, int64(len(p))); err != nil || len(p) == 0 {
 		return err
 	}
 	return s.change(ctx, ino, int64(len(p)), func(b *body, in index.Inode) error {
@@ -37,6 +37,17 @@ func (s *Store) checkRange(off, n int64) (end int64, err error) {
 	return off + n, nil
 }
 
+// checkWrite refuses what can never be written. A file that grows from front to back may become larger than the cache.
+func (s *Store) checkWrite(off, n int64) error {
+	if off < 0 || n < 0 || off > MaxSize-n {
+		return fmt.Errorf("%d bytes at %d: %w", n, off, ErrTooLarge)
+	}
+	if off+n > s.largest() {
+		return fmt.Errorf("file of %d bytes in a cache of %d: %w", off+n, s.o.Limit, ErrNoSpace)
+	}
+	return nil
+}
+
 // change runs fn with the body's lock held for writing, the whole content here and room for n bytes.
 func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*body, index.Inode) error) error {
 	if err := s.ctx.Err(); err != nil {
@@ -53,8 +64,12 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 			return err
 		}
 		if b.hereLocked(in) {
-			err = fn(b, in)
+			err = s.withDisk(n, func() error { return fn(b, in) })
 			b.mu.Unlock()
+			s.noteDisk(err)
+			if full := (diskFull{}); errors.As(err, &full) && s.givesWay(ctx, n) {
+				continue
+			}
 			return err
 		}
 		b.mu.Unlock()
@@ -64,10 +79,27 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 	}
 }
 
+// withDisk runs a change of n bytes, unless the disk is so full that they would take what the index needs.
+func (s *Store) withDisk(n int64, change func() error) error {
+	if n > 0 && s.db.Full() {
+		return diskFull{errFullDisk}
+	}
+	return change()
+}
+
+// givesWay frees room on a full disk by content that the bucket has, and reports whether there was any.
+func (s *Store) givesWay(ctx context.Context, n int64) bool {
+	freed, err := s.Evict(ctx, n+stepSize)
+	return err == nil && freed > 0
+}
+
 func (s *Store) writeLocked(b *body, in index.Inode, off int64, p []byte) error {
 	tail, err := s.tailLocked(b, off, p)
 	if err != nil {
 		return err
+	}
+	if tail == nil && (b.staged() || off+int64(len(p)) > s.o.Limit) {
+		return fmt.Errorf("%d bytes at %d: %w", len(p), off, errNotFront)
 	}
 	if tail == nil {
 		return s.overwriteLocked(b, in, off, p)
@@ -85,6 +117,9 @@ func (s *Store) writeLocked(b *body, in index.Inode, off int64, p []byte) error 
 	}
 	return nil
 }
+
+// staged reports whether the begin of the content is not here any more.
+func (b *body) staged() bool { return b.base != nil && b.base.rowCopy().stage != nil }
 
 // maxResent is how far a write may reach back over the end of a stream: the kernel's write-back cache sends the last page of
 // a file again when it has grown.
@@ -151,7 +186,7 @@ func (s *Store) appendLocked(b *body, in index.Inode, p []byte, size int64) erro
 
 // newStream gives e a fresh base that grows.
 func (s *Store) newStream(e *edit) error {
-	sealing, err := object.NewSealing()
+	sealing, err := s.o.NewSealing()
 	if err != nil {
 		return err
 	}

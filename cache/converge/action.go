@@ -29,15 +29,16 @@ func (k Kind) String() string {
 
 // Action is what to do next about a key. The request of a Send may be for another key: one that has to move first.
 type Action struct {
-	Kind   Kind
-	Pend   index.Pend // Send, Resend: the request. Look: the intent whose outcome is asked for. Ids of a Send are still zero
-	Ino    index.Ino  // Fetch, Seal: of what
-	At     int64      // Wait: not before then; 0: only when Keys change
-	Keys   []string   // Wait: what it depends on
-	Order  bool       // Wait: depends on content that has to be in the bucket first
-	Seq    uint64     // Wait with Order: all content committed before this number has to be
-	Settle bool       // Wait: for quiet
-	Verify bool       // Send: rule O asks for a look at the key first
+	Kind    Kind
+	Pend    index.Pend // Send, Resend: the request. Look: the intent whose outcome is asked for. Ids of a Send are still zero
+	Ino     index.Ino  // Fetch, Seal: of what
+	At      int64      // Wait: not before then; 0: only when Keys change
+	Keys    []string   // Wait: what it depends on
+	Order   bool       // Wait: depends on content that has to be in the bucket first
+	Seq     uint64     // Wait with Order: all content committed before this number has to be
+	Publish bool       // Wait: content under a new name waits for older content
+	Settle  bool       // Wait: for quiet
+	Verify  bool       // Send: rule O asks for a look at the key first
 }
 
 var nothing = Action{Kind: Nothing}

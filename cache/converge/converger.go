@@ -20,8 +20,20 @@ type Store interface {
 	Put(ctx context.Context, r object.PutRequest) (object.Info, error)
 	Copy(ctx context.Context, r object.CopyRequest) (object.Info, error)
 	SetAttr(ctx context.Context, r object.TagRequest) error
-	Delete(ctx context.Context, key string) error
+	// Remove deletes, and tells the version that this made in a bucket with versioning.
+	Remove(ctx context.Context, key string) (version string, err error)
+	// Versions are those of a key, the newest first, from the top or below one; HeadVersion describes one.
+	Versions(ctx context.Context, key, under string, limit int) ([]object.Version, error)
+	HeadVersion(ctx context.Context, key, version string) (object.Info, error)
+	// TakeLock, RenewLock and ReleaseLock are used with Options.Locks only.
+	TakeLock(ctx context.Context, key string, life time.Duration) (*object.Lock, error)
+	RenewLock(ctx context.Context, l *object.Lock) error
+	ReleaseLock(ctx context.Context, l *object.Lock) error
 	AbortMultipart(ctx context.Context, state []byte) error
+	// AbortBegun removes all multipart uploads of just this key, of which nothing else is known.
+	AbortBegun(ctx context.Context, key string) error
+	// DropLeaf removes the leaf-tag object of a generation; one that is gone already is no error.
+	DropLeaf(ctx context.Context, generation object.ID) error
 }
 
 // Sealed is an opened sealed body: its ciphertext.
@@ -38,8 +50,8 @@ type Bodies interface {
 	Fetch(ctx context.Context, ino index.Ino) error
 	// Seal makes the content of an inode complete, so that it can be sent.
 	Seal(ctx context.Context, ino index.Ino) error
-	// Wake tells those who wait for room that content has reached the bucket.
-	Wake()
+	// Sent tells that the content of an inode has reached the bucket.
+	Sent(ino index.Ino)
 }
 
 // Opens knows which inodes are open.
@@ -51,6 +63,9 @@ type Opens interface {
 type Importer interface {
 	// Import takes over the state of a key that is not as recorded; found is nil when nothing is there.
 	Import(ctx context.Context, key string, found *object.Info) error
+	// Covered brings back a version of others that a request of ours covered without having seen it. marks are the
+	// delete markers that cover it, the lowest last, or empty when content does.
+	Covered(ctx context.Context, key string, v object.Version, marks []string) error
 }
 
 // Options configure a Converger. DB, Store, Bodies, Opens and Importer are required; zero durations mean the defaults.
@@ -65,6 +80,7 @@ type Options struct {
 	Late      time.Duration // longest life of a request after we stopped waiting for it (L); 0: 2 min
 	Workers   int           // uploads of bodies above 1 MiB at a time, and four times as many other requests; 0: 16
 	Exclusive bool          // nobody else writes: no look before overwriting
+	Locks     bool          // lock keys in the bucket before overwriting
 	Logger    *slog.Logger  // nil: nothing is logged
 }
 
@@ -108,6 +124,8 @@ type Converger struct {
 	flying  map[string]struct{}  // keys with a request under way
 	retries map[string]retry     // keys whose last request failed
 	syncs   map[*waiter]struct{} // running Sync calls
+	locks   map[string]*locked   // keys that are locked in the bucket
+	begun   map[string]struct{}  // keys with perhaps an upload in parts whose id was not saved
 
 	syncing atomic.Int32 // number of running Sync calls
 	pressed atomic.Int64 // until when nothing waits for quiet, because writers wait for room
@@ -115,6 +133,9 @@ type Converger struct {
 	grace   time.Duration
 	front   sync.Mutex // serialises looks at the oldest content; taken before a transaction
 	counts  counters
+
+	deniedOnce sync.Once   // that versions cannot be listed is said once
+	noLocks    atomic.Bool // the bucket has none
 }
 
 // retry is a failed request.
@@ -123,17 +144,22 @@ type retry struct {
 	tries int
 	err   error
 	when  time.Time
+	told  bool // by fsync
 }
 
 // New starts to converge. Requests of an earlier run whose outcome is unknown are taken up as R4 says.
 func New(o Options) (*Converger, error) {
 	o = o.withDefaults()
+	if o.Locks && lockLife(o.Late) > object.MaxLockLife {
+		return nil, fmt.Errorf("requests that may be late by %v are more than locks can outlive: %w", o.Late, object.ErrInvalid)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Converger{
 		o: o, log: o.Logger, start: time.Now(), queue: newSchedule(), ctx: ctx, cancel: cancel,
 		grace: closeGrace, large: newUploads("large", largeUploads), bulky: newUploads("bulky", o.Workers),
 		stop: make(chan struct{}), walk: make(chan struct{}, 1),
-		flying: map[string]struct{}{}, retries: map[string]retry{}, syncs: map[*waiter]struct{}{},
+		flying: map[string]struct{}{}, retries: map[string]retry{}, syncs: map[*waiter]struct{}{}, locks: map[string]*locked{},
+		begun: map[string]struct{}{},
 	}
 	c.fixed = c.fixedFacts()
 	o.DB.OnDirty(c.dirty) // before the queue is read: nothing that is queued now may be missed
@@ -146,6 +172,7 @@ func New(o Options) (*Converger, error) {
 		c.wait.Go(c.work)
 	}
 	c.wait.Go(c.walkAll)
+	c.wait.Go(c.dropLeaves)
 	return c, nil
 }
 
@@ -182,6 +209,9 @@ func (c *Converger) recover() error {
 		}
 		for _, p := range open {
 			if err := rearm(tx, p, until); err != nil {
+				return err
+			}
+			if err := c.noteInterrupted(tx, &p); err != nil {
 				return err
 			}
 			if err := tx.Enqueue(p.Key); err != nil {
@@ -254,6 +284,12 @@ func (c *Converger) fixedFacts() Facts {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.retries[key].at
+		},
+		Refused: func(key string) bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			err := c.retries[key].err
+			return err != nil && (errors.Is(err, object.ErrImmutable) || errors.Is(err, object.ErrArchived))
 		},
 		Late: c.o.Late, Changed: c.changed.Load(), Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
 	}

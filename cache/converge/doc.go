@@ -34,7 +34,17 @@
 //
 // The order rule: a request that destroys something carries the sequence number of the state that gave up what it destroys, or
 // of the state it brings, whichever is later. It waits until all content that was closed, fsynced or renamed before that number is
-// in the bucket. Creations are never held back, so the oldest content can always go, if need be to its parking key.
+// in the bucket. Creations of the same are not held back by that, so the oldest content can always go, if need be to its parking key.
+//
+// Destructive requests also wait for each other, in the order of these numbers: a program that removes an index before the data that it
+// names finds no index without data. Two things share a number and go at the same time: very many files that left one directory in a
+// row (index.LeaveKey and leaveKeys count them), and what is below a directory that is gone itself.
+//
+// New names: content whose name came by a rename, that is appended to, or that was fsynced, may refer to what was there before. It is
+// created only when all older content is in the bucket (publish.go), except that files of one directory that were only renamed go
+// together, and so does bulk data of a megabyte and more. Content that came and went before it was sent leaves a gap: states in between
+// can no longer be had. What was made then comes after what was there when the gap ended, first of all what is near to the place of
+// what was lost, because that is most likely what replaced it (git's packs, restic's rewritten packs and indexes).
 //
 // The simulation of this package (sim_test.go) found three things beyond those rules:
 //

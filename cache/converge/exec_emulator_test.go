@@ -38,6 +38,9 @@ func onEmulator(t *testing.T, late time.Duration) (*emulator.Server, *object.Buc
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeIt(t, bucket) })
+	if err := bucket.OpenVolume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	c, err := cache.Open(t.Context(), cache.Options{Bucket: bucket, Dir: t.TempDir(), LateLimit: late, Settle: 20 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -155,5 +158,19 @@ func TestRetryAfter(t *testing.T) {
 	sync(t, c)
 	if took := time.Since(begin); took < 1500*time.Millisecond {
 		t.Errorf("tried again within %v", took)
+	}
+}
+
+// TestLostBeginning: an upload in parts whose id was lost on the way is aborted, and another one stores the file.
+func TestLostBeginning(t *testing.T) {
+	server, _, c := onEmulator(t, 200*time.Millisecond)
+	server.AddFault(emulator.Fault{Operation: "InitiateMultipartUpload", Count: 2, LoseResponse: true})
+	write(t, c, "f", strings.Repeat("x", 3<<20))
+	sync(t, c)
+	if left := server.Uploads(bucketName); len(left) > 0 {
+		t.Errorf("uploads are left: %q", left)
+	}
+	if n := server.Requests()["InitiateMultipartUpload"]; n != 3 {
+		t.Errorf("got %d beginnings, want 3", n)
 	}
 }

@@ -145,6 +145,12 @@ func (r *rig) Import(_ context.Context, key string, found *object.Info) error {
 	})
 }
 
+// Covered implements Importer; without versioning it is not called.
+func (r *rig) Covered(_ context.Context, key string, v object.Version, _ []string) error {
+	r.t.Errorf("version %s of %q is brought back", v.ID, key)
+	return nil
+}
+
 func (r *rig) imports() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,7 +238,7 @@ func (b *fakeBodies) Seal(_ context.Context, ino index.Ino) error {
 	})
 }
 
-func (b *fakeBodies) Wake() {}
+func (b *fakeBodies) Sent(index.Ino) {}
 
 // file finds an inode by its path, with a slash at the end for a directory.
 func (r *rig) file(tx *index.Tx, key string) index.Inode {

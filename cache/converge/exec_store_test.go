@@ -180,9 +180,36 @@ func (s *fakeStore) SetAttr(ctx context.Context, r object.TagRequest) error {
 	})
 }
 
-func (s *fakeStore) Delete(ctx context.Context, key string) error {
-	return s.meet(ctx, "delete "+key, func() error { delete(s.objects, key); return nil })
+func (s *fakeStore) Remove(ctx context.Context, key string) (string, error) {
+	return "", s.meet(ctx, "delete "+key, func() error { delete(s.objects, key); return nil })
 }
+
+// Versions is not asked for: this store has no versioning.
+func (s *fakeStore) Versions(context.Context, string, string, int) ([]object.Version, error) {
+	return nil, object.ErrInvalid
+}
+
+// HeadVersion is not asked for either.
+func (s *fakeStore) HeadVersion(context.Context, string, string) (object.Info, error) {
+	return object.Info{}, object.ErrInvalid
+}
+
+// TakeLock is not asked for.
+func (s *fakeStore) TakeLock(context.Context, string, time.Duration) (*object.Lock, error) {
+	return nil, object.ErrInvalid
+}
+
+// RenewLock is not asked for either.
+func (s *fakeStore) RenewLock(context.Context, *object.Lock) error { return object.ErrInvalid }
+
+// ReleaseLock is neither.
+func (s *fakeStore) ReleaseLock(context.Context, *object.Lock) error { return object.ErrInvalid }
+
+func (s *fakeStore) DropLeaf(ctx context.Context, generation object.ID) error {
+	return s.meet(ctx, "leaf "+generation.String(), func() error { return nil })
+}
+
+func (s *fakeStore) AbortBegun(context.Context, string) error { return nil }
 
 func (s *fakeStore) AbortMultipart(context.Context, []byte) error {
 	s.mu.Lock()

@@ -103,6 +103,51 @@ func TestSyncEnds(t *testing.T) {
 	}
 }
 
+// TestSyncWaitsForTheUnknown: a request that may still be executed is nothing that Sync can be done with, even when the rows say
+// that the bucket is as it should be. Whoever throws the cache away afterwards has lost the intent, too.
+func TestSyncWaitsForTheUnknown(t *testing.T) {
+	for _, test := range []struct {
+		name, late string
+		before     func(r *rig)
+		after      func(r *rig)
+		want       []string
+	}{
+		{"made and removed", "put a", func(r *rig) { r.create("a", "text") }, func(r *rig) { r.unlink("a") }, nil},
+		{"directory replaced by a file", "put a/", func(r *rig) { r.mkdir("a/") },
+			func(r *rig) { r.unlink("a/"); r.create("a", "text") }, []string{"a"}},
+		{"renamed and back", "delete a", func(r *rig) { r.uploadedAlready(1, func(int) string { return "a" }); r.rename("a", "b") },
+			func(r *rig) { r.rename("b", "a") }, []string{"a"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, Options{Late: 600 * time.Millisecond})
+			r.store.setFault(func(request string, _ int) fault {
+				if request == test.late {
+					return fault{late: 300 * time.Millisecond}
+				}
+				return fault{}
+			})
+			test.before(r)
+			ctx, cancel := context.WithCancel(t.Context())
+			var first sync.WaitGroup
+			first.Go(func() { _ = r.c.Sync(ctx, "", nil) }) // only so that nothing waits for quiet
+			r.until("it was tried", func() bool { return r.store.attempts(test.late) > 0 })
+			cancel()
+			first.Wait()
+			test.after(r)
+			r.sync("")
+			r.stop()
+			r.store.late.Wait()
+			var got []string
+			for key := range r.store.objects {
+				got = append(got, key)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q in the bucket, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestSyncGivesUp(t *testing.T) {
 	r := newRig(t, Options{Late: time.Minute})
 	r.store.setFault(func(string, int) fault { return fault{refuse: object.ErrDenied} })

@@ -29,6 +29,11 @@ func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
 	if err != nil {
 		return g, false, err
 	}
+	p, pending, err := tx.Pend(key)
+	if err != nil {
+		return g, false, err
+	}
+	pending = pending && !p.Answered
 	ino, wanted, err := tx.Resolve(key)
 	if err != nil {
 		return g, false, err
@@ -39,17 +44,27 @@ func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
 			return g, false, err
 		}
 	}
-	if wanted && i.IsDir() && !i.Marker && (!recorded || h.Ino != ino) {
+	if wanted && i.IsDir() && !i.WantsMarker() && (!recorded || h.Ino != ino) {
 		wanted = false
 	}
 	if !wanted {
-		return g, !recorded, nil
+		return g, !recorded && !pending, nil
 	}
 	g = goal{ino: ino, gen: i.Gen, attrVer: i.AttrVer, xattrVer: i.XattrVer}
 	if !i.IsDir() && (!recorded || h.Ino != ino || h.Gen != i.Gen) {
 		g.bytes = i.Size
 	}
-	return g, recorded && holds(&h, &i), nil
+	return g, recorded && !pending && holds(&h, &i), nil
+}
+
+// atRisk reports whether a request whose outcome is not certain could still undo a goal that the rows say is met: what it leaves is
+// no newer version of the same file, nor a file that was made later (R4). One that was answered leaves what the rows say.
+func (g *goal) atRisk(tx *index.Tx, key string, mark index.Ino) (bool, error) {
+	p, pending, err := tx.Pend(key)
+	if err != nil || !pending || p.Answered {
+		return false, err
+	}
+	return p.Op == index.Delete || p.Ino != g.ino && p.Ino <= mark, nil
 }
 
 // eachGoal walks the queued keys at or below prefix that are not as they should be.
@@ -100,6 +115,52 @@ func (c *Converger) setGoals(w *waiter) (total Progress, err error) {
 	return total, nil
 }
 
+// setParked makes goals of parking keys that nobody needs any more: content was perhaps parked since Sync of everything began. It
+// reports whether there are any.
+func (c *Converger) setParked(w *waiter) (left bool, err error) {
+	if w.prefix != "" {
+		return false, nil
+	}
+	var keys []string
+	err = c.o.DB.View(func(tx *index.Tx) error {
+		return eachGoal(tx, strings.TrimSuffix(ParkPrefix, "/"), func(key string, _ goal) {
+			if isParkKey(key) && !parkNeeded(tx, key) {
+				keys = append(keys, key)
+			}
+		})
+	})
+	if err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	for _, key := range keys {
+		w.goals[key] = goal{}
+	}
+	c.mu.Unlock()
+	for _, key := range keys {
+		c.queue.soon(key, 0)
+	}
+	return len(keys) > 0, nil
+}
+
+// parkNeeded reports whether a parking key is, or may be, where the content of an inode is that has it nowhere else in the bucket.
+func parkNeeded(tx *index.Tx, key string) bool {
+	h, recorded, err := tx.Object(key)
+	if err != nil || !recorded {
+		return err != nil
+	}
+	i, ok, err := tx.Inode(h.Ino)
+	if err != nil || !ok {
+		return err != nil
+	}
+	at, linked := tx.Path(i.Ino)
+	if !linked {
+		return true
+	}
+	home, recorded, err := tx.Object(at)
+	return err != nil || !recorded || !holds(&home, &i)
+}
+
 // all are the keys of all goals.
 func (w *waiter) all() []string {
 	keys := make([]string, 0, len(w.goals))
@@ -133,7 +194,11 @@ func (c *Converger) check(w *waiter, keys []string) error {
 			if err != nil {
 				return err
 			}
-			if g.met(&h, recorded, w.mark) {
+			risk, err := g.atRisk(tx, key, w.mark)
+			if err != nil {
+				return err
+			}
+			if !risk && g.met(&h, recorded, w.mark) {
 				changed[key] = nil
 				continue
 			}

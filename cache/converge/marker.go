@@ -20,6 +20,9 @@ func (p *planner) markerFirst(key string) (Action, bool) {
 		if !ok {
 			continue
 		}
+		if dir.Occupied {
+			return nothing, false // what is there keeps it
+		}
 		if wait, busy := p.busy(prefix); busy {
 			return wait, true
 		}

@@ -30,7 +30,73 @@ func (p *planner) givenUp(h *index.Object) uint64 {
 	if s == 0 {
 		return math.MaxUint64 // nobody knows
 	}
-	return s
+	return max(s, p.goneWith(h.Key))
+}
+
+// goneWith is when the outermost directory of a key went that is gone: what is below it goes with it, in any order.
+func (p *planner) goneWith(key string) uint64 {
+	for n, sign := range []byte(key) {
+		if sign != '/' || n == len(key)-1 {
+			continue
+		}
+		if _, there := p.wanter(key[:n+1]); there {
+			continue
+		}
+		dir, _ := p.object(key[:n+1])
+		return dir.GoneSeq
+	}
+	return 0
+}
+
+// window is how much of what waits is looked at for one plan.
+const window = 64
+
+// pending is the number of the state in which a row was to go, when a request for that is due and waits for nothing but older ones.
+func (p *planner) pending(h *index.Object) (seq uint64, ok bool) {
+	w, wanted := p.wanter(h.Key)
+	if wanted && (w.Ino == h.Ino || w.IsDir()) || p.f.Refused(h.Key) {
+		return 0, false
+	}
+	seq = p.givenUp(h)
+	if wanted {
+		seq = max(seq, p.since(&w))
+	}
+	seq = p.whole(seq)
+	v, exists := p.inode(h.Ino)
+	if !exists {
+		return seq, true
+	}
+	path, linked := p.v.Path(v.Ino)
+	if !linked || p.f.Refused(path) {
+		return 0, false // open, and perhaps for ever
+	}
+	there, recorded := p.object(path)
+	if !recorded || there.Ino == v.Ino {
+		return seq, true
+	}
+	_, needed := p.needs(&there, true)
+	return seq, !needed && p.whole(p.givenUp(&there)) <= seq // otherwise its own move is held back by later ones
+}
+
+// firstGone is the oldest state that a row had to go in, after a number, and is not gone yet.
+func (p *planner) firstGone(after uint64) (h index.Object, seq uint64, ok bool) {
+	seen := 0
+	err := p.v.Gone(func(s uint64, key string) bool {
+		if ok && s >= seq {
+			return false
+		}
+		row, recorded := p.object(key)
+		if !recorded || row.GoneSeq != s { // it will be there when the request for it is answered
+			q, _ := p.pend(key)
+			row = index.Object{Key: key, Ino: q.Ino, Gen: q.Gen, GoneSeq: s}
+		}
+		if at, due := p.pending(&row); due && at > after && (!ok || at < seq) {
+			h, seq, ok = row, at, true
+		}
+		seen++
+		return seen < window && p.err == nil
+	})
+	return h, seq, p.keep(err) && ok
 }
 
 // firstUnsent is the oldest content that the bucket does not hold yet, of any inode with a name but one.
@@ -58,23 +124,41 @@ func (p *planner) ordered(key string, s uint64, except index.Ino) (Action, bool)
 	if !p.on(ruleOrder) {
 		return nothing, false
 	}
+	s = p.whole(s)
 	seq, m, ok := p.firstUnsent(except)
 	if !ok || seq >= s {
-		return nothing, false
+		return p.inTurn(key, s)
 	}
 	// The oldest of all decides, not the oldest but one: only so somebody can always go on.
 	if first, oldest, found := p.firstUnsent(0); found && first < seq {
-		m = oldest
+		seq, m = first, oldest
 	}
-	a := p.hurry(key, &m)
+	a := p.hurry(key, &m, seq)
 	if a.Kind == Wait {
 		a.Order, a.Seq = true, s
 	}
 	return a, true
 }
 
+// inTurn lets a destructive request of the state s wait for those of earlier states.
+func (p *planner) inTurn(key string, s uint64) (Action, bool) {
+	if !p.on(ruleInTurn) {
+		return nothing, false
+	}
+	h, seq, ok := p.firstGone(0)
+	if !ok || seq >= s || h.Key == key {
+		return nothing, false
+	}
+	wait := waitFor(h.Key)
+	if path, linked := p.v.Path(h.Ino); linked {
+		wait.Keys = append(wait.Keys, path)
+	}
+	wait.Order, wait.Seq = true, s
+	return wait, true
+}
+
 // hurry says what the oldest unsent content needs.
-func (p *planner) hurry(key string, m *index.Inode) Action {
+func (p *planner) hurry(key string, m *index.Inode, first uint64) Action {
 	path, linked := p.v.Path(m.Ino)
 	if !linked {
 		return waitFor(key)
@@ -85,21 +169,30 @@ func (p *planner) hurry(key string, m *index.Inode) Action {
 	if at := p.settled(path, m); p.f.Now < at {
 		return Action{Kind: Wait, At: at, Keys: []string{path}}
 	}
-	if _, busy := p.pend(path); busy || !m.Cached() || !p.on(rulePark) || !p.stuck(path, m) {
+	if _, busy := p.pend(path); busy || !m.Cached() || !p.on(rulePark) || !p.stuck(path, m, first) {
 		return waitFor(path)
 	}
 	return p.parkPut(m)
 }
 
-// stuck reports whether the PUT of m to its own key has to wait by the order rule: its own, or that of a move that must free
-// the key first.
-func (p *planner) stuck(path string, m *index.Inode) bool {
+// stuck reports whether the PUT of m, whose number is first, to its own key has to wait by the order rule: its own, or that of a move
+// that must free the key first.
+func (p *planner) stuck(path string, m *index.Inode, first uint64) bool {
 	cur := *m
 	seen := map[index.Ino]bool{}
 	for {
 		h, recorded := p.object(path)
+		if !recorded {
+			if _, held := p.firstBefore(&cur); held {
+				return true
+			}
+		}
 		if recorded && (h.Ino != cur.Ino || h.Gen != cur.Gen) {
-			if seq, _, ok := p.firstUnsent(cur.Ino); ok && seq < max(p.since(&cur), p.givenUp(&h)) {
+			s := p.whole(max(p.since(&cur), p.givenUp(&h)))
+			if seq, _, ok := p.firstUnsent(cur.Ino); ok && seq < s {
+				return true
+			}
+			if _, seq, ok := p.firstGone(first); ok && seq < s && p.on(ruleInTurn) {
 				return true
 			}
 		}

@@ -36,6 +36,15 @@ func markDirectory(tx Tx, p *index.Pend) error {
 // answered records a request that was executed: what was sent (R3), not what the inode is by now. The key stays closed as long
 // as earlier attempts without an answer may still be executed.
 func answered(tx Tx, p index.Pend, info object.Info, now int64) error {
+	if p.Op == index.Copy { // its answer does not tell the size; the source stays as it is until the intent is gone (R6)
+		src, ok, err := tx.Object(p.Src)
+		if err != nil {
+			return err
+		}
+		if ok {
+			info.Size = src.Size
+		}
+	}
 	if err := record(tx, &p, &info); err != nil {
 		return err
 	}
@@ -51,7 +60,7 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 	if p.Op == index.Delete {
 		return tx.DeleteObject(p.Key)
 	}
-	o := index.Object{Key: p.Key, Generation: p.Generation}
+	o := index.Object{Key: p.Key, Generation: p.Generation, State: p.State, Reason: p.Reason}
 	if p.Op == index.Tag {
 		old, ok, err := tx.Object(p.Key)
 		if err != nil {
@@ -61,9 +70,16 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 			o = old
 		}
 	} else {
+		if info.State != object.StateUnknown {
+			o.State, o.Reason = info.State, object.ReasonOf(info.Refusal)
+		}
 		o.ETag, o.Size = info.ETag, info.Size
-		if !info.Modified.IsZero() {
-			o.Modified = info.Modified.UnixNano()
+		o.Modified = index.TimeSeen(info)
+	}
+	if p.Op != index.Tag {
+		o.Sent = p.Upload
+		if len(p.Over) > 0 {
+			o.Base = p.Over[0]
 		}
 	}
 	o.Ino, o.Gen, o.AttrVer, o.XattrVer, o.Upload = p.Ino, p.Gen, p.AttrVer, p.XattrVer, p.Upload
@@ -76,11 +92,21 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 	return tx.SentGen(p.Ino, p.Gen)
 }
 
-// leftMeanwhile numbers a row whose inode went away while the request was under way: it is garbage from now on.
+// leftMeanwhile numbers a row whose inode went away while the request was under way: it is garbage.
 func leftMeanwhile(tx Tx, o *index.Object) error {
 	i, exists, err := tx.Inode(o.Ino)
-	if err != nil || exists && !i.Unlinked {
+	if err != nil {
 		return err
+	}
+	if p, pending, err := tx.Pend(o.Key); err != nil || pending && p.GoneSeq != 0 && p.Ino == o.Ino {
+		o.GoneSeq = p.GoneSeq
+		return err
+	}
+	if exists && !i.Unlinked {
+		if path, linked := tx.Path(o.Ino); linked && path != o.Key && o.GoneSeq == 0 {
+			o.GoneSeq = i.PathSeq // parked, or renamed meanwhile
+		}
+		return nil
 	}
 	o.GoneSeq, err = tx.NextSeq()
 	return err
@@ -132,8 +158,12 @@ func judge(p *index.Pend, h *index.Object, recorded bool, found *object.Info) fi
 		return foundOther
 	case p.Op != index.Delete && found.Upload == object.ID(p.Upload):
 		return foundDone
-	case recorded && same(h, found):
+	case recorded && (same(h, found) || h.ETag == found.ETag && found.Anew(object.ID(h.Generation))):
 		return foundNotDone
+	case p.Op == index.Put && p.Generation != h.Generation && p.Generation != (index.ID{}) && found.Anew(object.ID(p.Generation)):
+		return foundDone // and rewrapped since
+	case p.Op == index.Copy && found.State == object.StateRefused && found.ETag == p.SrcETag:
+		return foundDone // nothing that a refused object says is believed, its upload id included
 	}
 	return foundOther
 }
@@ -146,13 +176,14 @@ func unchanged(h *index.Object, recorded bool, found *object.Info) bool {
 	return same(h, found)
 }
 
-// same reports whether an object is the one that is recorded. A row of a listing knows no upload id. The ETag is looked at as well:
-// our tag may have come to an object that somebody else had just written.
+// same reports whether an object is the one that is recorded. A row of a listing knows no upload id, and that of a refused object is
+// not believed. The ETag is looked at as well: our tag may have come to an object that somebody else had just written. The same content
+// under another upload id, which changed attributes leave behind as well as rewrapping, is not the same: what replaces it has to know them.
 func same(h *index.Object, found *object.Info) bool {
-	if h.Upload != (index.ID{}) && found.Upload != object.ID(h.Upload) {
+	if h.ETag != found.ETag || h.Size != found.Size {
 		return false
 	}
-	return h.ETag == found.ETag && h.Size == found.Size
+	return h.Upload == (index.ID{}) || h.State == object.StateRefused || found.Upload == object.ID(h.Upload)
 }
 
 // rearm makes an intent that a stopped program left behind unknown again: its clock is gone, so it is given a whole life anew.

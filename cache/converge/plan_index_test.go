@@ -148,7 +148,7 @@ func (w *indexWorld) rest() {
 	w.t.Helper()
 	f := &Facts{
 		Now: 1, Open: func(index.Ino) bool { return false }, Flying: func(string) bool { return false },
-		RetryAt: func(string) int64 { return 0 }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
+		Refused: func(string) bool { return false }, RetryAt: func(string) int64 { return 0 }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
 		Exclusive: true,
 	}
 	for range 200 {

@@ -103,7 +103,7 @@ func TestOpenContentIsSealed(t *testing.T) {
 	}
 }
 
-// TestLooks: rule O asks for a look before an object is overwritten or deleted, and for creations that cannot overwrite.
+// TestLooks: rule O asks for a look before an object is overwritten, tagged or deleted, and for creations that cannot overwrite.
 func TestLooks(t *testing.T) {
 	for _, tt := range []struct {
 		name, script, key string
@@ -114,7 +114,7 @@ func TestLooks(t *testing.T) {
 		{"rewrite", "write a", "a", index.Put, true, false},
 		{"rename", "mv a b", "b", index.Copy, false, true},
 		{"delete", "rm a", "a", index.Delete, true, false},
-		{"attributes", "chmod a", "a", index.Tag, false, false},
+		{"attributes", "chmod a", "a", index.Tag, true, false},
 		{"new marker", "mkdir d", "d/", index.Put, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

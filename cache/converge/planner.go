@@ -90,7 +90,7 @@ func (p *planner) want(key string, again bool) Action {
 	}
 	h, recorded := p.object(key)
 	w, wanted := p.wanter(key)
-	if !recorded && (!wanted || w.IsDir() && !w.Marker) {
+	if !recorded && (!wanted || w.IsDir() && !w.WantsMarker()) {
 		return nothing // a directory without a marker lives by what is in it
 	}
 	if wanted && recorded && holds(&h, &w) {
@@ -184,12 +184,16 @@ func (p *planner) allow(a Action, w *index.Inode, h *index.Object, recorded, aga
 	if at := p.settled(key, w); p.f.Now < at {
 		return Action{Kind: Wait, At: at, Settle: true}
 	}
-	if recorded && a.Pend.Op != index.Tag && !w.IsDir() {
+	if recorded && !w.IsDir() {
 		a.Verify = !p.f.Exclusive && p.on(ruleLook)
 		if h.Ino != w.Ino || h.Gen != w.Gen {
 			if hold, held := p.ordered(key, max(p.since(w), p.givenUp(h)), w.Ino); held {
 				return hold
 			}
+		}
+	} else if !recorded {
+		if hold, held := p.published(w); held {
+			return hold
 		}
 	}
 	return a

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -17,6 +18,7 @@ type flight struct {
 	inode  index.Inode // whose attributes are sent, as it was when the intent was written
 	body   Sealed      // Put
 	sealed *object.Sealed
+	size   int64         // Copy: of the source, which the answer does not tell
 	limit  time.Duration // how long an answer is waited for
 }
 
@@ -33,13 +35,20 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 		return false, err
 	}
 	defer release()
+	if err := c.lock(&a.Pend); err != nil {
+		return false, err
+	}
+	defer c.unlock(a.Pend.Key)
+	var seen *object.Info
 	if a.Verify {
-		if ok, err := c.verify(a.Pend.Key); err != nil || !ok {
+		var ok bool
+		if seen, ok, err = c.verify(a.Pend.Key); err != nil || !ok {
 			return false, err
 		}
 	}
 	f := c.facts()
 	begun := false
+	killpoint.At(killpoint.Planned)
 	err = c.o.DB.UpdateSync(func(tx *index.Tx) error {
 		now, err := Plan(tx, key, f)
 		if err != nil || !agrees(a, &now) {
@@ -52,6 +61,7 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 		}
 		if !again {
 			fl.pend.Upload = index.ID(object.NewID())
+			saw(&fl.pend, seen)
 		}
 		begun = true
 		return c.begin(tx, fl, again)
@@ -63,6 +73,7 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 	if a.Kind == Resend {
 		c.counts.retries.Add(1)
 	}
+	killpoint.At(killpoint.Intended)
 	return c.fly(key, fl)
 }
 
@@ -89,12 +100,11 @@ func (c *Converger) land(key string, begun bool) {
 
 // verify is rule O: before something is overwritten, deleted or replaced, the key is looked at. It returns false when the key was
 // not as recorded; the outside version has been imported then.
-func (c *Converger) verify(key string) (bool, error) {
+func (c *Converger) verify(key string) (found *object.Info, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, callTime)
 	defer cancel()
-	found, err := c.head(ctx, key)
-	if err != nil {
-		return false, err
+	if found, err = c.head(ctx, key); err != nil {
+		return nil, false, err
 	}
 	agrees := false
 	err = c.o.DB.View(func(tx *index.Tx) error {
@@ -103,9 +113,9 @@ func (c *Converger) verify(key string) (bool, error) {
 		return err
 	})
 	if err != nil || agrees {
-		return agrees, err
+		return found, agrees, err
 	}
-	return false, c.importKey(ctx, key, found)
+	return found, false, c.importKey(ctx, key, found)
 }
 
 // open opens the body of a PUT.
@@ -162,7 +172,8 @@ func (c *Converger) slot(fl *flight) (release func(), err error) {
 	}
 }
 
-// describe takes the attributes that are sent, and the generation of the content they belong to.
+// describe takes the attributes that are sent, and the generation of the content they belong to. What is PUT is authentic; a copy
+// and a tag leave an object as trustworthy as it was.
 func (c *Converger) describe(tx *index.Tx, fl *flight) error {
 	p := &fl.pend
 	switch p.Op {
@@ -170,18 +181,20 @@ func (c *Converger) describe(tx *index.Tx, fl *flight) error {
 		return nil
 	case index.Put:
 		p.Generation = fl.sealed.GenerationID()
+		p.State = object.StateAuthentic
 	case index.Copy:
 		src, _, err := tx.Object(p.Src)
 		if err != nil {
 			return err
 		}
-		p.Generation = src.Generation
+		p.Generation, p.State, p.Reason = src.Generation, src.State, src.Reason
+		fl.size = src.Size
 	case index.Tag:
 		h, _, err := tx.Object(p.Key)
 		if err != nil {
 			return err
 		}
-		p.Generation = h.Generation
+		p.Generation, p.State, p.Reason = h.Generation, h.State, h.Reason
 	}
 	var ok bool
 	var err error
@@ -208,7 +221,16 @@ func (c *Converger) begin(tx *index.Tx, fl *flight, again bool) error {
 func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, fl.limit)
 	defer cancel()
-	info, sendErr := c.request(ctx, fl)
+	c.abortBegun(ctx, fl.pend.Key)
+	lockCtx, stop := c.underLock(ctx, &fl.pend)
+	info, sendErr := c.request(lockCtx, fl)
+	stop()
+	killpoint.At(killpoint.Answered)
+	if sendErr == nil {
+		if err := c.uncover(&fl.pend, info.Version); err != nil {
+			sendErr = &unsettled{err}
+		}
+	}
 	final := sendErr != nil && meansNothingTwice(&fl.pend, sendErr)
 	now := c.now()
 	c.queue.mark(key)
@@ -216,6 +238,9 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 		p, ok, err := tx.Pend(fl.pend.Key)
 		if err != nil || !ok {
 			return err
+		}
+		if sendErr != nil && fl.sealed != nil && fl.sealed.Size() >= object.MinPart && len(p.Multipart) == 0 {
+			c.noteBegun(p.Key)
 		}
 		if sendErr != nil {
 			return failed(tx, p, now+int64(c.o.Late), final)
@@ -228,6 +253,7 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 		}
 		return tx.Dequeue(key)
 	})
+	killpoint.At(killpoint.Recorded)
 	c.land(fl.pend.Key, true)
 	if sendErr == nil {
 		c.counts.done(fl)
@@ -238,7 +264,7 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	if fl.pend.Key != key {
 		c.queue.soon(fl.pend.Key, 0)
 	}
-	c.ended(fl.pend.Key, sendErr == nil && err == nil)
+	c.ended(fl.pend, sendErr == nil && err == nil)
 	if err == nil && final {
 		err = c.checkRefused(ctx, fl)
 	}
@@ -270,14 +296,14 @@ func (c *Converger) checkCreated(ctx context.Context, sent index.Pend) error {
 	})
 	if err == nil {
 		c.recovered(sent.Key)
-		c.ended(sent.Key, true)
+		c.ended(sent, true)
 	}
 	return err
 }
 
 // checkSource looks at the source of a copy that was refused: somebody may have changed or deleted it.
 func (c *Converger) checkSource(src string) error {
-	_, err := c.verify(src)
+	_, _, err := c.verify(src)
 	return err
 }
 
@@ -301,22 +327,33 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 	switch p.Op {
 	case index.Put:
 		return c.o.Store.Put(ctx, object.PutRequest{
-			Key: p.Key, Body: fl.body, Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent,
+			Key: p.Key, Body: fl.body, Stage: stageOf(fl.body), Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
 			Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
 			Progress: func(n int64) { c.counts.bytes.Add(n) },
 		})
 	case index.Copy:
-		return c.o.Store.Copy(ctx, object.CopyRequest{
-			Src: p.Src, SrcETag: p.SrcETag, Dst: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent,
+		info, err := c.o.Store.Copy(ctx, object.CopyRequest{
+			Src: p.Src, SrcETag: p.SrcETag, Dst: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
 		})
+		info.Size = fl.size
+		return info, err
 	case index.Tag:
 		attr.Xattrs = nil
 		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload)})
 	case index.Delete:
-		return object.Info{}, c.o.Store.Delete(ctx, p.Key)
+		version, err := c.o.Store.Remove(ctx, p.Key)
+		return object.Info{Version: version}, err
 	default:
 		return object.Info{}, fmt.Errorf("request of unknown kind %d", p.Op)
 	}
+}
+
+// stageOf is where the begin of a body is, when it left the cache before its end was known.
+func stageOf(body Sealed) *object.Stage {
+	if s, ok := body.(interface{ Stage() *object.Stage }); ok {
+		return s.Stage()
+	}
+	return nil
 }
 
 // attrOf is what is uploaded of an inode's attributes.
@@ -326,7 +363,7 @@ func attrOf(i *index.Inode) object.Attr {
 
 // saveMultipart keeps the state of a large upload, so that the next attempt goes on where this one ended.
 func (c *Converger) saveMultipart(key string, upload index.ID, state []byte) error {
-	return c.o.DB.UpdateSync(func(tx *index.Tx) error {
+	err := c.o.DB.UpdateSync(func(tx *index.Tx) error {
 		p, ok, err := tx.Pend(key)
 		if err != nil {
 			return err
@@ -337,6 +374,8 @@ func (c *Converger) saveMultipart(key string, upload index.ID, state []byte) err
 		p.Multipart = state
 		return tx.PutPend(p)
 	})
+	killpoint.At(killpoint.Parted)
+	return err
 }
 
 // Times between attempts for one key: doubled with each, with jitter. The server's word counts when it asks for more.

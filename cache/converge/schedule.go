@@ -17,8 +17,11 @@ type schedule struct {
 
 	waiters map[string]map[*slot]struct{} // key → who waits for a change of it
 	order   orderHeap                     // who waits for content of others to be in the bucket
+	publish orderHeap                     // who waits with a new name for content of others
 	scouts  map[*slot]struct{}            // of those, the ones that look whenever the oldest content changes
 	front   uint64                        // sequence number of the oldest content that was not in the bucket at the last release
+
+	frontDir string // directory of that content
 
 	// A key may change between a plan that waits for it and the call of put. Changes are numbered for that.
 	epoch   uint64
@@ -46,6 +49,9 @@ type slot struct {
 	wait  []string
 	seq   uint64 // waits until all older content is in the bucket
 	rank  int    // in the order heap, from 1; 0: not there
+
+	publish bool   // it is in the heap of those that wait with a new name
+	looked  uint64 // number of the last change when it began to wait there
 }
 
 type dueHeap []*slot
@@ -236,6 +242,7 @@ type waiting struct {
 	at      int64
 	keys    []string // a change of one of them
 	order   bool     // that all content older than seq is in the bucket
+	publish bool     // that what a new name may refer to is
 	seq     uint64
 	quiet   bool   // at is when it will have been quiet for long enough
 	restart bool   // it is not even waiting for quiet yet: Facts.Since begins anew
@@ -268,7 +275,7 @@ func (s *schedule) put(key string, w *waiting) {
 
 // missedLocked reports whether something that a key is to wait for happened since its plan was made.
 func (s *schedule) missedLocked(w *waiting) bool {
-	if w.order && s.arrival > w.planned || len(w.keys) > 0 && w.planned < s.floor {
+	if (w.order || w.publish) && s.arrival > w.planned || len(w.keys) > 0 && w.planned < s.floor {
 		return true
 	}
 	for _, key := range w.keys {

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -138,6 +139,38 @@ func (x *simIndex) Unsent(fn func(seq uint64, ino index.Ino) bool) error {
 	return nil
 }
 
+func (x *simIndex) Lost(uint64, func(from, to uint64, dir index.Ino) bool) error { return nil }
+
+func (x *simIndex) Gone(fn func(seq uint64, key string) bool) error {
+	type row struct {
+		seq uint64
+		key string
+	}
+	rows := map[row]bool{}
+	for key, o := range x.objects {
+		rows[row{o.GoneSeq, key}] = true
+	}
+	for key, p := range x.pends {
+		rows[row{p.GoneSeq, key}] = true
+	}
+	list := slices.SortedFunc(maps.Keys(rows), func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.key, b.key))
+	})
+	for _, r := range list {
+		if r.seq != 0 && !fn(r.seq, r.key) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (x *simIndex) leaveKey(key string, ino index.Ino) {
+	if p, ok := x.pends[key]; ok && p.Ino == ino && p.Op != index.Delete {
+		p.GoneSeq = x.nextSeq()
+		x.pends[key] = p
+	}
+}
+
 func (x *simIndex) PutInode(i index.Inode) error {
 	old := x.inodes[i.Ino]
 	i.CommitSeq = max(i.CommitSeq, old.CommitSeq)
@@ -147,8 +180,15 @@ func (x *simIndex) PutInode(i index.Inode) error {
 
 func (x *simIndex) PutObject(o index.Object) error { x.objects[o.Key] = o; return nil }
 func (x *simIndex) DeleteObject(key string) error  { delete(x.objects, key); return nil }
-func (x *simIndex) PutPend(p index.Pend) error     { x.pends[p.Key] = p; return nil }
 func (x *simIndex) DeletePend(key string) error    { delete(x.pends, key); return nil }
+
+func (x *simIndex) PutPend(p index.Pend) error {
+	if old, had := x.pends[p.Key]; had && old.Upload == p.Upload && p.GoneSeq == 0 {
+		p.GoneSeq = old.GoneSeq
+	}
+	x.pends[p.Key] = p
+	return nil
+}
 
 func (x *simIndex) SentGen(ino index.Ino, gen uint64) error {
 	list := x.unsents[ino]
@@ -197,6 +237,9 @@ func (x *simIndex) noteUnsent(ino index.Ino, seq uint64) {
 // leaveKeys numbers the end of an inode in the rows that hold it.
 func (x *simIndex) leaveKeys(ino index.Ino) {
 	delete(x.unsents, ino)
+	for _, key := range slices.Sorted(maps.Keys(x.pends)) {
+		x.leaveKey(key, ino)
+	}
 	for key, o := range x.objects {
 		if o.Ino == ino {
 			o.GoneSeq = x.nextSeq()
@@ -208,6 +251,7 @@ func (x *simIndex) leaveKeys(ino index.Ino) {
 // leave numbers the moment when a key loses its inode.
 func (x *simIndex) leave(ino index.Ino) {
 	if key, ok := x.Path(ino); ok {
+		x.leaveKey(key, ino)
 		if o, ok := x.objects[key]; ok {
 			o.GoneSeq = x.nextSeq()
 			x.objects[key] = o
@@ -218,8 +262,14 @@ func (x *simIndex) leave(ino index.Ino) {
 func (x *simIndex) arrive(ino, parent index.Ino, name string) {
 	i := x.inodes[ino]
 	i.Parent, i.Name, i.Unlinked, i.PathSeq = parent, name, false, x.nextSeq()
+	i.Refers = !i.IsDir()
 	i.Marker = i.IsDir() // a directory that moves is ours: what was below its old name says nothing about it
 	x.inodes[ino] = i
+	if key, ok := x.Path(ino); ok && x.pends[key].Ino == ino {
+		p := x.pends[key]
+		p.GoneSeq = 0
+		x.pends[key] = p
+	}
 	x.noteUnsent(ino, i.PathSeq)
 }
 

@@ -75,7 +75,7 @@ func (w *world) facts() *Facts {
 	return &Facts{
 		Now: w.now, Open: func(ino index.Ino) bool { return w.open[ino] > 0 },
 		Flying:  func(key string) bool { return w.flying(key) != nil },
-		RetryAt: func(string) int64 { return 0 }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
+		Refused: func(string) bool { return false }, RetryAt: func(string) int64 { return 0 }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
 		without: w.without,
 	}
 }

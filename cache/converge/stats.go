@@ -13,7 +13,8 @@ type counters struct {
 	puts, copies, deletes, tags atomic.Int64
 	bytes                       atomic.Int64 // of bodies sent, repetitions included
 	retries, errors, conflicts  atomic.Int64
-	plans                       atomic.Int64
+	unchecked                   atomic.Int64 // requests in a bucket with versioning after which the versions could not be listed
+	plans, leaves, locks        atomic.Int64
 }
 
 func (n *counters) done(fl *flight) {
@@ -44,6 +45,8 @@ type Stats struct {
 	Puts, Copies, Deletes, Tags int64
 	SentBytes                   int64
 	Retries, Errors, Conflicts  int64
+	Locks                       int64     // that were taken
+	Unchecked                   int64     // requests in a bucket with versioning after which the versions could not be listed
 	Failures                    []Failure // newest first, at most maxFailures
 }
 
@@ -54,7 +57,8 @@ const maxFailures = 20
 func (c *Converger) Stats() (Stats, error) {
 	s := Stats{
 		Puts: c.counts.puts.Load(), Copies: c.counts.copies.Load(), Deletes: c.counts.deletes.Load(), Tags: c.counts.tags.Load(),
-		SentBytes: c.counts.bytes.Load(), Retries: c.counts.retries.Load(), Errors: c.counts.errors.Load(), Conflicts: c.counts.conflicts.Load(),
+		SentBytes: c.counts.bytes.Load(), Retries: c.counts.retries.Load(), Errors: c.counts.errors.Load(), Conflicts: c.counts.conflicts.Load(), Unchecked: c.counts.unchecked.Load(),
+		Locks: c.counts.locks.Load(),
 	}
 	err := c.o.DB.View(func(tx *index.Tx) error {
 		return eachGoal(tx, "", func(_ string, g goal) {

@@ -178,7 +178,9 @@ func (c *Converger) Sync(ctx context.Context, prefix string, progress func(Progr
 			progress(c.left(total, w))
 		}
 		if len(w.goals) == 0 {
-			return nil
+			if left, err := c.setParked(w); err != nil || !left {
+				return err
+			}
 		}
 		if err := c.pause(ctx, w, recheck(len(w.goals))); err != nil {
 			return err

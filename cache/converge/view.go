@@ -18,6 +18,8 @@ type View interface {
 	Pend(key string) (index.Pend, bool, error)
 	PendsFrom(src string) ([]index.Pend, error)
 	Unsent(fn func(seq uint64, ino index.Ino) bool) error
+	Gone(fn func(seq uint64, key string) bool) error
+	Lost(after uint64, fn func(from, to uint64, dir index.Ino) bool) error
 }
 
 // Tx is what the outcome of a request changes in the index. *index.Tx is one.
@@ -46,6 +48,8 @@ type Facts struct {
 	RetryAt func(key string) int64
 	// Since is when a key was first seen to wait for quiet; 0: not yet.
 	Since func(key string) int64
+	// Refused reports whether the service said that the request for a key need not be repeated; nobody waits for it then.
+	Refused func(key string) bool
 	// Urgent reports whether a key is not to wait for quiet.
 	Urgent func(key string) bool
 
@@ -92,6 +96,8 @@ const (
 	rulePin           // R6: the source of a copy stays
 	ruleUnblock       // R8: cycles are opened by parking
 	ruleOrder         // destructive requests wait for earlier content
+	ruleInTurn        // and for each other
+	rulePublish       // a name that came by rename, and what was fsynced, waits for earlier content
 	rulePark          // R10: the oldest content is parked when the order rule blocks it
 	ruleOldStays      // an old version stays until the new one is in the bucket
 	ruleMarker        // a directory without a marker gets one before its last child goes

@@ -7,6 +7,13 @@ import "container/heap"
 // only those whose time has come are looked at. A few scouts among them look whenever the oldest content changes, because the
 // rule that ends a deadlock (R10) is applied by the plan of a key that waits.
 
+// New names that wait for older content (rulePublish) stand in a heap of their own. The first few of them look whenever content has
+// arrived, and more when the oldest content is in another directory than before, because files of one directory can go together.
+const (
+	fewNext  = 2
+	manyNext = 16
+)
+
 // orderHeap has the key with the oldest state first.
 type orderHeap []*slot
 
@@ -37,6 +44,12 @@ func (h *orderHeap) Pop() any {
 // waitLocked notes what a key waits for. Of those that wait for the order only scouts watch keys: otherwise each change of the
 // oldest content would mean a look at all.
 func (s *schedule) waitLocked(k *slot, w *waiting) {
+	if w.publish {
+		k.seq, k.publish, k.looked = w.seq, true, w.planned
+		heap.Push(&s.publish, k)
+		s.lookLocked(w.keys)
+		return
+	}
 	if w.order {
 		k.seq = w.seq
 		heap.Push(&s.order, k)
@@ -57,6 +70,16 @@ func (s *schedule) waitLocked(k *slot, w *waiting) {
 	}
 }
 
+// lookLocked lets those look that hold back a new name and wait with theirs, unless they have since content arrived last. So the one
+// that can go is found, wherever it stands in the heap.
+func (s *schedule) lookLocked(keys []string) {
+	for _, key := range keys {
+		if k := s.keys[key]; k != nil && k.publish && k.rank > 0 && k.looked < s.arrival {
+			s.soonLocked(key, 0)
+		}
+	}
+}
+
 // stopWaitingLocked takes back what waitLocked noted.
 func (s *schedule) stopWaitingLocked(k *slot) {
 	for _, key := range k.wait {
@@ -66,10 +89,13 @@ func (s *schedule) stopWaitingLocked(k *slot) {
 		}
 	}
 	k.wait = nil
-	if k.rank > 0 {
+	switch {
+	case k.rank > 0 && k.publish:
+		heap.Remove(&s.publish, k.rank-1)
+	case k.rank > 0:
 		heap.Remove(&s.order, k.rank-1)
-		k.rank = 0
 	}
+	k.rank, k.publish = 0, false
 	delete(s.scouts, k)
 }
 
@@ -87,20 +113,31 @@ func (s *schedule) arrived() bool {
 	defer s.mu.Unlock()
 	s.epoch++
 	s.arrival = s.epoch
-	return len(s.order) > 0
+	return len(s.order)+len(s.publish) > 0
 }
 
 // release makes the keys due that wait for content older than front, the number of the oldest content that is not in the bucket
-// yet, and its own key. When it is another than last time, scouts look.
-func (s *schedule) release(front uint64, key string) {
+// yet or of the oldest object that is still to go, and the keys of these two. When it is another than last time, scouts look.
+func (s *schedule) release(front uint64, keys ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.order) > 0 && s.order[0].seq <= front {
 		k, _ := heap.Pop(&s.order).(*slot)
 		s.soonLocked(k.key, 0)
 	}
-	if k := s.keys[key]; k != nil && k.rank > 0 {
-		s.soonLocked(key, 0)
+	for _, key := range keys {
+		if k := s.keys[key]; k != nil && k.rank > 0 {
+			s.soonLocked(key, 0)
+		}
+	}
+	look := fewNext
+	if dir := parentKey(keys[0]); dir != s.frontDir {
+		s.frontDir, look = dir, manyNext
+	}
+	for n := 0; n < look && len(s.publish) > 0; n++ {
+		k, _ := heap.Pop(&s.publish).(*slot)
+		k.publish = false
+		s.soonLocked(k.key, 0)
 	}
 	if front == s.front {
 		return

@@ -199,9 +199,9 @@ func (w *treeWalk) visit(ino index.Ino) error {
 		return nil
 	}
 	w.stack = append(w.stack, level{dir: ino})
-	if i.Marker {
+	if i.WantsMarker() {
 		return nil
 	}
-	i.Marker = true // emptied on the way it would vanish from the bucket
+	i.Marker, i.Occupied = true, false // emptied on the way it would vanish from the bucket
 	return w.tx.PutInode(i)
 }

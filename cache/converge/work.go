@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -67,7 +68,7 @@ func (c *Converger) plan(key string) (a Action, seq uint64, err error) {
 	f := c.facts()
 	c.counts.plans.Add(1)
 	err = c.o.DB.View(func(tx *index.Tx) error {
-		if a, err = Plan(tx, key, f); err == nil && a.Order {
+		if a, err = Plan(tx, key, f); err == nil && (a.Order || a.Publish) {
 			p := &planner{v: tx, f: f}
 			seq, err = p.heldBack(key), p.err
 		}
@@ -95,7 +96,7 @@ func (p *planner) heldBack(key string) uint64 {
 
 // waitingFor says how a key waits.
 func (c *Converger) waitingFor(key string, a *Action, seq, planned uint64) *waiting {
-	w := &waiting{at: a.At, keys: a.Keys, order: a.Order, seq: seq, quiet: a.Settle, planned: planned}
+	w := &waiting{at: a.At, keys: a.Keys, order: a.Order, publish: a.Publish, seq: seq, quiet: a.Settle, planned: planned}
 	if safety := c.now() + int64(netSafety); w.at == 0 || w.at > safety && !a.Settle {
 		w.at = safety
 	}
@@ -105,7 +106,7 @@ func (c *Converger) waitingFor(key string, a *Action, seq, planned uint64) *wait
 
 // isUnsealed reports whether a key waits for nothing but its content being complete.
 func isUnsealed(key string, a *Action) bool {
-	return a.Kind == Wait && a.At == 0 && !a.Order && len(a.Keys) == 1 && a.Keys[0] == key
+	return a.Kind == Wait && a.At == 0 && !a.Order && !a.Publish && len(a.Keys) == 1 && a.Keys[0] == key
 }
 
 // unsealed is isUnsealed for a key that somebody waits for in Sync.
@@ -141,7 +142,7 @@ func (c *Converger) park(key string, w *waiting) {
 				c.makeUrgent(other)
 			}
 		}
-		if w.order {
+		if w.order || w.publish {
 			c.hurryOlder()
 		}
 	}
@@ -151,6 +152,7 @@ func (c *Converger) park(key string, w *waiting) {
 // settle takes a key that needs nothing out of the durable queue.
 func (c *Converger) settle(key string) {
 	f := c.facts()
+	killpoint.At(killpoint.Settling)
 	var a Action
 	err := c.o.DB.Update(func(tx *index.Tx) (err error) {
 		if a, err = Plan(tx, key, f); err != nil || a.Kind != Nothing {
@@ -190,17 +192,20 @@ func (c *Converger) contentMoved() {
 	}
 	c.front.Lock()
 	defer c.front.Unlock()
-	front, key := uint64(math.MaxUint64), ""
+	front, key, gone := uint64(math.MaxUint64), "", ""
 	err := c.o.DB.View(func(tx *index.Tx) error {
 		p := &planner{v: tx, f: &c.fixed}
 		if seq, first, ok := p.firstUnsent(0); ok {
 			front = seq
 			key, _ = tx.Path(first.Ino)
 		}
+		if h, seq, ok := p.firstGone(0); ok {
+			front, gone = min(front, seq), h.Key
+		}
 		return p.err
 	})
 	if err == nil {
-		c.queue.release(front, key)
+		c.queue.release(front, key, gone)
 	}
 }
 
@@ -235,6 +240,7 @@ func (c *Converger) forgetIntent(key string) error {
 		}
 		return tx.DeletePend(key)
 	})
+	c.unlock(key)
 	c.queue.changed(key)
 	return err
 }
@@ -245,6 +251,10 @@ func (c *Converger) look(p index.Pend) error {
 	defer cancel()
 	found, err := c.head(ctx, p.Key)
 	if err != nil {
+		return err
+	}
+	killpoint.At(killpoint.Looked)
+	if err := c.uncoverUnknown(&p, found); err != nil {
 		return err
 	}
 	var f finding
@@ -264,8 +274,10 @@ func (c *Converger) look(p index.Pend) error {
 	if f != foundDone && len(p.Multipart) > 0 {
 		c.abort(ctx, p)
 	}
+	c.abortBegun(ctx, p.Key)
+	c.unlock(p.Key)
 	c.recovered(p.Key)
-	c.ended(p.Key, f == foundDone)
+	c.ended(p, f == foundDone)
 	if f == foundOther {
 		return c.importKey(ctx, p.Key, found)
 	}
@@ -298,13 +310,13 @@ func (c *Converger) importKey(ctx context.Context, key string, found *object.Inf
 	return c.o.Importer.Import(ctx, key, found)
 }
 
-// ended wakes what waits for a key, and for content when some has reached the bucket.
-func (c *Converger) ended(key string, executed bool) {
-	c.queue.changed(key)
+// ended wakes what waits for the key of a request, and for content when some has reached the bucket.
+func (c *Converger) ended(p index.Pend, executed bool) {
+	c.queue.changed(p.Key)
 	if executed {
 		c.contentMoved()
-		c.o.Bodies.Wake()
-		c.advanced(key)
+		c.o.Bodies.Sent(p.Ino)
+		c.advanced(p.Key)
 	}
 }
 
@@ -316,7 +328,7 @@ func (c *Converger) failedLocally(key string, err error) int64 {
 	c.counts.errors.Add(1)
 	at, tries := c.backoff(key, err)
 	level := c.log.Warn
-	if tries == 1 && object.Retryable(err) {
+	if tries == 1 && object.Retryable(err) || errors.Is(err, object.ErrLocked) {
 		level = c.log.Info
 	}
 	level("upload has to wait", "key", key, "error", err, "attempts", tries, "again", time.Duration(at-c.now()).Round(time.Millisecond))

@@ -86,6 +86,15 @@ func (d *decoder) uint32() uint32 {
 	return uint32(v)
 }
 
+func (d *decoder) uint8() uint8 {
+	v := d.uint()
+	if v > 1<<8-1 {
+		d.fail(errors.New("number is too large"))
+		return 0
+	}
+	return uint8(v)
+}
+
 func (d *decoder) int() int64 {
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
@@ -136,6 +145,9 @@ func (d *decoder) flags(to ...*bool) {
 		d.fail(errors.New("unknown flag"))
 	}
 }
+
+// more reports whether there are fields that were appended later.
+func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
 
 // end reports the first mistake, or bytes that are left over.
 func (d *decoder) end() error {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // encodeInode is the row of an inode. secret is the sealed form of Target and Xattrs, empty when there are none.
@@ -11,7 +13,7 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e := newEncoder(128 + len(i.Name) + len(secret))
 	e.uint(uint64(i.Parent))
 	e.str(i.Name)
-	e.flags(i.Unlinked, i.Sealed, i.AttrKnown, i.Complete, i.Marker)
+	e.flags(i.Unlinked, i.Sealed, i.AttrKnown, i.Complete, i.Marker, i.Occupied, i.Refers, i.Synced)
 	e.uint(uint64(i.Mode))
 	e.uint(uint64(i.UID))
 	e.uint(uint64(i.GID))
@@ -39,7 +41,7 @@ func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
 	i.Ino = ino
 	i.Parent = Ino(d.uint())
 	i.Name = d.str()
-	d.flags(&i.Unlinked, &i.Sealed, &i.AttrKnown, &i.Complete, &i.Marker)
+	d.flags(&i.Unlinked, &i.Sealed, &i.AttrKnown, &i.Complete, &i.Marker, &i.Occupied, &i.Refers, &i.Synced)
 	i.Mode, i.UID, i.GID, i.Rdev = d.uint32(), d.uint32(), d.uint32(), d.uint32()
 	i.Size = d.int()
 	i.Atime = d.int()
@@ -99,6 +101,12 @@ func encodeObject(o *Object) []byte {
 	e.int(o.Size)
 	e.int(o.Modified)
 	e.uint(o.GoneSeq)
+	e.uint(uint64(o.State))
+	e.uint(uint64(o.Reason))
+	if o.Sent != (ID{}) {
+		e.id(o.Sent)
+		e.id(o.Base)
+	}
 	return e.b
 }
 
@@ -109,6 +117,12 @@ func decodeObject(key string, row []byte) (Object, error) {
 	o.ETag = d.str()
 	o.Size, o.Modified = d.int(), d.int()
 	o.GoneSeq = d.uint()
+	o.State, o.Reason = object.State(d.uint8()), object.Reason(d.uint8())
+	if d.more() {
+		if o.Sent, o.Base = d.id(), d.id(); o.Sent == (ID{}) {
+			d.fail(errors.New("zero id at the end of the row"))
+		}
+	}
 	return o, d.end()
 }
 
@@ -122,12 +136,24 @@ func encodePend(p *Pend) []byte {
 	e.uint(p.XattrVer)
 	e.id(p.Upload)
 	e.id(p.Generation)
+	e.uint(uint64(p.State))
+	e.uint(uint64(p.Reason))
 	e.str(p.Src)
 	e.str(p.SrcETag)
 	e.int(p.Until)
 	e.int(p.Fence)
 	e.int(int64(p.Attempts))
 	e.bytes(p.Multipart)
+	if p.Covers != "" || len(p.Over) > 0 || p.GoneSeq != 0 {
+		e.str(p.Covers)
+		e.uint(uint64(len(p.Over)))
+		for _, id := range p.Over {
+			e.id(id)
+		}
+	}
+	if p.GoneSeq != 0 {
+		e.uint(p.GoneSeq)
+	}
 	return e.b
 }
 
@@ -141,9 +167,29 @@ func decodePend(key string, row []byte) (Pend, error) {
 	d.flags(&p.IfAbsent, &p.Error, &p.Answered)
 	p.Ino, p.Gen, p.AttrVer, p.XattrVer = Ino(d.uint()), d.uint(), d.uint(), d.uint()
 	p.Upload, p.Generation = d.id(), d.id()
+	p.State, p.Reason = object.State(d.uint8()), object.Reason(d.uint8())
 	p.Src, p.SrcETag = d.str(), d.str()
 	p.Until, p.Fence = d.int(), d.int()
 	p.Attempts = int(d.int())
 	p.Multipart = d.bytes()
+	if d.more() {
+		p.Covers = d.str()
+		n := d.uint()
+		if n > uint64(len(d.b)) || n == 0 && p.Covers == "" && !d.more() {
+			d.fail(errShort)
+		}
+		for range min(n, uint64(len(d.b))) {
+			id := d.id()
+			if d.err != nil {
+				break
+			}
+			p.Over = append(p.Over, id)
+		}
+		if d.more() {
+			if p.GoneSeq = d.uint(); p.GoneSeq == 0 {
+				d.fail(errShort)
+			}
+		}
+	}
 	return p, d.end()
 }

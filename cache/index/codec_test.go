@@ -2,22 +2,28 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"reflect"
 	"testing"
+
+	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/test/membound"
 )
 
 func TestRowsSurvive(t *testing.T) {
 	o := Object{
 		Key: "a/b", Ino: 7, Gen: 1 << 60, AttrVer: 2, XattrVer: 3, Upload: ID{1}, Generation: ID{2}, ETag: "E", Size: 1 << 40,
-		Modified: -1, GoneSeq: 9,
+		Modified: -1, GoneSeq: 9, Sent: ID{10}, Base: ID{11}, State: object.StateRefused, Reason: object.ReasonMoved,
 	}
 	if got, err := decodeObject(o.Key, encodeObject(&o)); err != nil || got != o {
 		t.Errorf("got %+v (%v), want %+v", got, err, o)
 	}
 	for _, p := range []Pend{
-		{Key: "k", Op: Put, Ino: 1, Gen: 2, AttrVer: 3, XattrVer: 4, Upload: ID{5}, Generation: ID{6}, IfAbsent: true, Until: 7, Multipart: []byte("m")},
+		{Key: "k", Op: Put, Ino: 1, Gen: 2, AttrVer: 3, XattrVer: 4, Upload: ID{5}, Generation: ID{6}, State: object.StateAuthentic, IfAbsent: true, Until: 7, Multipart: []byte("m")},
 		{Key: "k", Op: Copy, Src: "s", SrcETag: "e", Error: true, Answered: true, Fence: -8, Attempts: 9},
 		{Key: "k", Op: Delete}, {Key: "k", Op: Tag},
+		{Key: "k", Op: Put, Covers: "v", Over: []ID{{1}, {2}}}, {Key: "k", Op: Delete, Covers: "v"}, {Key: "k", Op: Copy, Over: []ID{{1}}},
+		{Key: "k", Op: Put, GoneSeq: 7}, {Key: "k", Op: Put, Over: []ID{{1}}, GoneSeq: 7},
 	} {
 		if got, err := decodePend(p.Key, encodePend(&p)); err != nil || !reflect.DeepEqual(got, p) {
 			t.Errorf("got %+v (%v), want %+v", got, err, p)
@@ -51,9 +57,19 @@ func FuzzRows(f *testing.F) {
 	f.Add(encodeInode(&Inode{Parent: 1, Name: "n", Sealed: true, Gen: 3}, []byte("secret")))
 	f.Add(encodeObject(&Object{Ino: 1, ETag: "e"}))
 	f.Add(encodePend(&Pend{Op: Copy, Src: "s", Multipart: []byte("x")}))
+	f.Add(encodePend(&Pend{Op: Put, Covers: "v", Over: []ID{{1}, {2}}}))
+	f.Add(encodeObject(&Object{Ino: 1, ETag: "e", Sent: ID{1}}))
 	f.Add(encodeSecret("target", map[string][]byte{"user.a": []byte("v")}))
 	f.Add(encodeUnsent([]unsentEntry{{1, 2, 3}}))
+	f.Add(binary.AppendUvarint([]byte{rowVersion}, 1<<40))
 	f.Fuzz(func(t *testing.T, row []byte) {
+		membound.Check(t, len(row), 200, func() {
+			_, _, _ = decodeInode(9, row)
+			_, _ = decodeObject("k", row)
+			_, _ = decodePend("k", row)
+			_, _, _ = decodeSecret(row)
+			_, _ = decodeUnsent(row)
+		})
 		if i, secret, err := decodeInode(9, row); err == nil {
 			again, s, err := decodeInode(9, encodeInode(&i, secret))
 			if err != nil || !reflect.DeepEqual(again, i) || !bytes.Equal(s, secret) {

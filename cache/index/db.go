@@ -21,7 +21,13 @@ type Options struct {
 	Secret [32]byte     // seals what must not be readable on the disk
 	Logger *slog.Logger // nil: messages of the database are dropped
 	FS     vfs.FS       // nil: the disk; tests inject failures
+
+	// LockWait is how long to wait for the folder: a process that was killed holds it until its last call to a slow disk has returned.
+	LockWait time.Duration
 }
+
+// lockPause is the time between two tries to take the folder.
+const lockPause = 50 * time.Millisecond
 
 // DB is an open index. All methods may be called at the same time.
 type DB struct {
@@ -31,15 +37,21 @@ type DB struct {
 	blocks *pebble.Cache
 	wal    *walFS
 	spare  *reserve
-	sealer sealer
+	room   *roomFS
 	logger *slog.Logger
+
+	sealers atomic.Pointer[sealers]
 
 	inodes  *inodeCache
 	dirents *direntCache
 	holders *holderCache
 
-	writer   sync.Mutex // one Update at a time; guards counters
+	writer   sync.Mutex // one Update at a time; guards the next four fields
 	counters counters
+	leaving  leaving
+	secrets  int64 // inodes whose row seals something, once they were counted
+
+	secretsCounted bool
 
 	commit  sync.RWMutex // the moment of a commit; guards version
 	version uint64       // counts commits
@@ -47,6 +59,14 @@ type DB struct {
 	// unsentFrom is a sequence number below which nothing is unsent. A scan that began at the front would pass the tombstones of
 	// all that was sent. It is raised after a commit only, and lowered before.
 	unsentFrom atomic.Uint64
+
+	round   atomic.Uint64 // of the last barrier that began
+	ended   atomic.Uint64 // of the last barrier that ended well
+	changes atomic.Uint64 // counts commits
+	durable atomic.Uint64 // changes at the last barrier that ended
+	last    atomic.Pointer[barrierEnd]
+	bytes   atomic.Pointer[func() error] // see OnBarrier
+	end     ending                       // how it was left before
 
 	onDirty atomic.Pointer[func([]string)]
 	failure atomic.Pointer[error]
@@ -57,9 +77,12 @@ type DB struct {
 	idle   *sync.Cond // users reached 0
 }
 
+// Format names the layout of the index; a program opens only the one it knows.
+const Format = "ossencfs index 1"
+
 const (
 	versionFile = "VERSION"
-	versionText = "ossencfs index 1\n"
+	versionText = Format + "\n"
 	lockFile    = "lock"
 	secretLabel = "index check"
 	secretMeta  = "secret"
@@ -71,7 +94,7 @@ func Open(dir string, o Options) (*DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, o.LockWait)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +108,19 @@ func Open(dir string, o Options) (*DB, error) {
 }
 
 // lockDir takes the folder for this process until the file is closed.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string, wait time.Duration) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	until := time.Now().Add(wait)
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(until) {
+		time.Sleep(lockPause)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
@@ -109,14 +138,16 @@ func open(dir string, o Options) (*DB, error) {
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
 	}
-	var err error
-	if d.sealer, err = newSealer(o.Secret); err != nil {
+	first, err := newSealer(o.Secret)
+	if err != nil {
 		return nil, err
 	}
+	d.sealers.Store(&sealers{current: first})
 	old, err := checkVersion(dir)
 	if err != nil {
 		return nil, err
 	}
+	first.used.Store(old)
 	disk := o.FS
 	if disk == nil {
 		disk = vfs.Default
@@ -124,9 +155,14 @@ func open(dir string, o Options) (*DB, error) {
 	if d.spare, err = newReserve(dir, d.logger); err != nil {
 		return nil, err
 	}
-	d.wal = &walFS{FS: vfs.OnDiskFull(disk, d.spare.use)}
-	d.blocks = pebble.NewCache(24 << 20)
+	d.room = &roomFS{FS: vfs.OnDiskFull(disk, d.spare.use)}
+	d.room.closing.Store(true) // while it is opened, a full disk is an error
+	d.wal = &walFS{FS: d.room, before: d.beforeLog, after: d.afterLog, tables: d.bytesDurable}
 	path := filepath.Join(dir, "db")
+	if err := d.settleEnd(disk, path, old); err != nil {
+		return nil, err
+	}
+	d.blocks = pebble.NewCache(24 << 20)
 	d.pebble, err = pebble.Open(path, d.options(old))
 	if err != nil {
 		d.blocks.Unref()
@@ -140,6 +176,7 @@ func open(dir string, o Options) (*DB, error) {
 		d.blocks.Unref()
 		return nil, err
 	}
+	d.room.closing.Store(false)
 	return d, nil
 }
 
@@ -184,7 +221,7 @@ func (d *DB) options(old bool) *pebble.Options {
 
 // start checks the secret of an old database and fills a new one.
 func (d *DB) start(old bool) error {
-	if err := d.loadCounters(); err != nil {
+	if err := errors.Join(d.loadCounters(), d.loadRound()); err != nil {
 		return err
 	}
 	err := d.View(func(tx *Tx) error {
@@ -211,7 +248,7 @@ func (d *DB) start(old bool) error {
 		if err := tx.PutInode(root); err != nil {
 			return err
 		}
-		return tx.PutMeta(secretMeta, d.SealSecret(secretLabel, []byte(versionText)))
+		return tx.PutMeta(secretMeta, d.sealers.Load().current.seal(secretLabel, []byte(versionText)))
 	})
 	if err != nil {
 		return err
@@ -225,23 +262,33 @@ func writeVersion(dir string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	return replaceFile(path, versionText)
+}
+
+// settleEnd brings the files to a state that can be opened, whatever ended the last process: after a power cut what was not synced is
+// taken back; after a kill it is made durable before anything is written over or removed that an older state refers to.
+func (d *DB) settleEnd(disk vfs.FS, path string, old bool) error {
+	var err error
+	if d.end, err = lastEnd(d.dir, old); err != nil {
+		return err
 	}
-	_, err = f.WriteString(versionText)
-	err = errors.Join(err, f.Sync(), f.Close())
+	if d.end == endCut {
+		err = cutLogs(disk, path)
+	}
+	if err == nil && d.end != endClean {
+		err = syncAll(d.dir)
+	}
 	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
+		err = noteBoot(d.dir, BootID())
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("open index %s: %w", d.dir, err)
 	}
 	return nil
 }
+
+// PowerCut reports whether the machine, and not only the program, ended while the index was last open.
+func (d *DB) PowerCut() bool { return d.end == endCut }
 
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
@@ -257,6 +304,9 @@ func (d *DB) Close() error {
 		return nil
 	}
 	err := d.closePebble()
+	if err == nil {
+		err = noteBoot(d.dir, cleanText)
+	}
 	d.blocks.Unref()
 	if err = errors.Join(err, d.lock.Close()); err != nil {
 		return fmt.Errorf("close index: %w", err)
@@ -291,6 +341,7 @@ func (d *DB) shut() bool {
 		return false
 	}
 	d.closed = true
+	d.room.closing.Store(true) // who waits for room has waited long enough
 	for d.users > 0 {
 		d.idle.Wait()
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -258,8 +259,19 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(dir, Options{Secret: testSecret}); !errors.Is(err, ErrLocked) {
 		t.Errorf("second open: %v", err)
 	}
+	opened := make(chan error, 1)
+	go func() {
+		again, err := Open(dir, Options{Secret: testSecret, LockWait: time.Minute})
+		if err == nil {
+			err = again.Close()
+		}
+		opened <- err
+	}()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("open that waits for the folder: %v", err)
 	}
 	if err := d.Update(func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("update after close: %v", err)

@@ -17,8 +17,8 @@
 // At rest, names and numbers are plain; link targets, extended attributes and what SealSecret returns are sealed with
 // AES-256-GCM under keys derived from Options.Secret.
 //
-// A full disk does not end it: a reserved file is given up so that the log can be written, and until there is room again only
-// new inodes are refused (ErrFull).
+// A full disk does not end it: a reserved file is given up so that the log can be written, and until there is room again
+// new inodes are refused (ErrFull), and with little left changes of names and attributes, too. When nothing is left, changes wait.
 //
 // Lock order: DB.writer (one Update at a time) before DB.commit (the moment of a commit) before the locks of the row
 // caches. Functions given to Update and View run under writer or under no lock, so a View may be nested in either; an Update

@@ -40,7 +40,7 @@ func (d *DB) openInode(ino Ino, row []byte) (*Inode, error) {
 	i, secret, err := decodeInode(ino, row)
 	if err == nil && len(secret) > 0 {
 		var plain []byte
-		if plain, err = d.sealer.open(inodeLabel(ino), secret); err == nil {
+		if plain, err = d.OpenSecret(inodeLabel(ino), secret); err == nil {
 			i.Target, i.Xattrs, err = decodeSecret(plain)
 		}
 	}
@@ -86,6 +86,10 @@ func (tx *Tx) PutInode(i Inode) error {
 	moved := old.Parent != i.Parent || old.Name != i.Name || old.Unlinked != i.Unlinked
 	if !moved && !changes(old, &i) {
 		return tx.storeInode(&i)
+	}
+	asked := moved && !i.Unlinked || i.AttrVer != old.AttrVer || i.XattrVer != old.XattrVer
+	if asked && tx.d.spare.tight() {
+		return ErrFull
 	}
 	if err := tx.touch(old); err != nil {
 		return err
@@ -143,15 +147,20 @@ func checkInode(i *Inode) error {
 // changes reports whether two states of an inode want different things of the bucket.
 func changes(a, b *Inode) bool {
 	return a.Gen != b.Gen || a.Sealed != b.Sealed || a.AttrVer != b.AttrVer || a.XattrVer != b.XattrVer ||
-		a.CachedGen != b.CachedGen || a.Marker != b.Marker || a.IsDir() != b.IsDir()
+		a.CachedGen != b.CachedGen || a.WantsMarker() != b.WantsMarker() || a.IsDir() != b.IsDir()
 }
 
 // storeInode writes the row.
 func (tx *Tx) storeInode(i *Inode) error {
 	var secret []byte
-	if i.Target != "" || len(i.Xattrs) > 0 {
-		secret = tx.d.sealer.seal(inodeLabel(i.Ino), encodeSecret(i.Target, i.Xattrs))
+	if i.sealed() > 0 {
+		secret = tx.d.SealSecret(inodeLabel(i.Ino), encodeSecret(i.Target, i.Xattrs))
 	}
+	old, err := tx.inode(i.Ino)
+	if err != nil {
+		return err
+	}
+	tx.secrets += i.sealed() - old.sealed()
 	if err := tx.set(inoKey(tableInode, i.Ino), encodeInode(i, secret)); err != nil {
 		return err
 	}
@@ -183,14 +192,21 @@ func (tx *Tx) moveDirent(old, i *Inode) error {
 	return tx.setDirent(i.Parent, i.Name, i.Ino)
 }
 
-// leaveKeys numbers the moment when an inode lost its last name, in the rows that hold it.
-func (tx *Tx) leaveKeys(ino Ino) error {
+// leaveKeys numbers the moment when an inode lost its last name, in the rows that hold it; again: those that were numbered stay so.
+func (tx *Tx) leaveKeys(ino Ino, again bool) error {
 	rows, err := tx.ObjectsOf(ino)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	i, err := tx.inode(ino)
 	if err != nil {
 		return err
 	}
 	for _, o := range rows {
-		if o.GoneSeq, err = tx.NextSeq(); err != nil {
+		if again && o.GoneSeq != 0 {
+			continue
+		}
+		if o.GoneSeq, err = tx.goneSeq(i); err != nil {
 			return err
 		}
 		if err := tx.PutObject(o); err != nil {
@@ -221,12 +237,13 @@ func (tx *Tx) DeleteInode(ino Ino) error {
 			return err
 		}
 	}
-	if err := tx.leaveKeys(ino); err != nil {
+	if err := tx.leaveKeys(ino, i.Unlinked); err != nil {
 		return err
 	}
 	if err := tx.ClearUnsent(ino); err != nil {
 		return err
 	}
+	tx.secrets -= i.sealed()
 	if tx.inodes == nil {
 		tx.inodes = make(map[Ino]*Inode)
 	}

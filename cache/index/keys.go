@@ -15,6 +15,13 @@ import (
 //	p key            pend                t ino          renamed directory to walk
 //	s src 0 key      copies by source    v ino          unsent content of an inode
 //	c                counters            u seq ino      unsent content by sequence number
+//	x key            last authentic      w number       superseded upload id
+//	                 object that others  W id           its number
+//	                 took away           g id key       large rows by generation
+//	y key            refused row         G id           leaf-tag object to remove
+//	B                last barrier begun  E              last barrier ended
+//	l seq            lost content by the  z seq key      rows by GoneSeq
+//	                 end of its name
 //
 // Inode and sequence numbers are 8 bytes, big-endian, so that they sort.
 const (
@@ -32,6 +39,16 @@ const (
 	tableSubtree  = 't'
 	tableUnsent   = 'v'
 	tableUnsentBy = 'u'
+	tableLost     = 'x'
+	tableRefused  = 'y'
+	tableOldByNum = 'w'
+	tableOld      = 'W'
+	tableLarge    = 'g'
+	tableLeaf     = 'G'
+	tableBegin    = 'B'
+	tableEnd      = 'E'
+	tableGone     = 'z'
+	tableLostSeq  = 'l'
 )
 
 // AppendIno appends the sortable form of an inode number: 8 bytes, big-endian.

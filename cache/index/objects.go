@@ -17,7 +17,8 @@ func (tx *Tx) Object(key string) (Object, bool, error) {
 	return o, ok, nil
 }
 
-// PutObject writes the row of a key and queues the key when it differs from what is wanted.
+// PutObject writes the row of a key and queues the key when it differs from what is wanted. A row with another upload id than the
+// one before says that this mount wrote the object; what others left is for SawObject.
 func (tx *Tx) PutObject(o Object) error {
 	if err := checkKey(o.Key); err != nil {
 		return err
@@ -26,6 +27,19 @@ func (tx *Tx) PutObject(o Object) error {
 	if err != nil {
 		return err
 	}
+	if !had || old.Upload != o.Upload {
+		if err := tx.wrote(&o, &old); err != nil {
+			return err
+		}
+	}
+	if err := tx.putObject(&o, &old, had); err != nil || !had {
+		return err
+	}
+	return tx.unused(&old, o.Generation)
+}
+
+// putObject writes a row and what is found through it. old is the row before, when there was one.
+func (tx *Tx) putObject(o, old *Object, had bool) error {
 	if had && old.Ino != o.Ino {
 		if err := tx.setHolder(old.Ino, o.Key, false); err != nil {
 			return err
@@ -36,21 +50,44 @@ func (tx *Tx) PutObject(o Object) error {
 			return err
 		}
 	}
+	if err := tx.setMarks(o.Key, old, o); err != nil {
+		return err
+	}
+	if err := tx.setGone(o.Key, old.GoneSeq, o.GoneSeq); err != nil {
+		return err
+	}
 	tx.touchKey(o.Key)
-	return tx.set(nameKey(tableObject, o.Key), encodeObject(&o))
+	return tx.set(nameKey(tableObject, o.Key), encodeObject(o))
 }
 
-// DeleteObject removes the row of a key and queues the key. A key without a row is no error.
+// DeleteObject removes the row of a key that this mount deleted, and queues the key. A key without a row is no error. What others
+// took away is for SawGone.
 func (tx *Tx) DeleteObject(key string) error {
 	old, had, err := tx.Object(key)
 	if err != nil || !had {
 		return err
 	}
-	if err := tx.setHolder(old.Ino, key, false); err != nil {
+	if err := tx.wrote(&Object{Key: key}, &old); err != nil {
 		return err
 	}
-	tx.touchKey(key)
-	return tx.remove(nameKey(tableObject, key))
+	if err := tx.deleteObject(&old); err != nil {
+		return err
+	}
+	return tx.unused(&old, ID{})
+}
+
+func (tx *Tx) deleteObject(old *Object) error {
+	if err := tx.setHolder(old.Ino, old.Key, false); err != nil {
+		return err
+	}
+	if err := tx.setMarks(old.Key, old, &Object{}); err != nil {
+		return err
+	}
+	if err := tx.setGone(old.Key, old.GoneSeq, 0); err != nil {
+		return err
+	}
+	tx.touchKey(old.Key)
+	return tx.remove(nameKey(tableObject, old.Key))
 }
 
 // ObjectsOf lists the rows that hold an inode, of any generation, sorted by key.
@@ -79,6 +116,18 @@ func (tx *Tx) ObjectsUnder(prefix string, fn func(o Object) bool) error {
 		o, err := decodeObject(key, row)
 		if err != nil {
 			return false, tx.damaged("row of "+key, err)
+		}
+		return fn(o), nil
+	})
+}
+
+// ObjectsAfter walks the rows whose keys come after a key, sorted by key. fn ends the walk with false.
+func (tx *Tx) ObjectsAfter(after string, fn func(o Object) bool) error {
+	from := append(nameKey(tableObject, after), 0)
+	return tx.scan([]byte{tableObject}, from, func(rest, row []byte) (bool, error) {
+		o, err := decodeObject(string(rest), row)
+		if err != nil {
+			return false, tx.damaged("row of "+string(rest), err)
 		}
 		return fn(o), nil
 	})
@@ -116,6 +165,12 @@ func (tx *Tx) PutPend(p Pend) error {
 			return err
 		}
 	}
+	if had && old.Upload == p.Upload && p.GoneSeq == 0 {
+		p.GoneSeq = old.GoneSeq // LeaveKey may have come since p was read
+	}
+	if err := tx.setPendGone(p.Key, old.GoneSeq, p.GoneSeq); err != nil {
+		return err
+	}
 	tx.touchKey(p.Key)
 	return tx.set(nameKey(tablePend, p.Key), encodePend(&p))
 }
@@ -130,6 +185,9 @@ func (tx *Tx) DeletePend(key string) error {
 		if err := tx.remove(sourceKey(old.Src, key)); err != nil {
 			return err
 		}
+	}
+	if err := tx.setPendGone(key, old.GoneSeq, 0); err != nil {
+		return err
 	}
 	tx.touchKey(key)
 	return tx.remove(nameKey(tablePend, key))

@@ -54,6 +54,11 @@ func (tx *Tx) finish() error {
 		}
 		tx.queued = append(tx.queued, key)
 	}
+	if tx.sent {
+		if err := tx.forgetLost(); err != nil {
+			return err
+		}
+	}
 	if tx.counters != tx.d.counters {
 		if err := tx.set(countersKey, tx.counters.row()); err != nil {
 			return err
@@ -72,10 +77,16 @@ func (tx *Tx) finishUnlinked() error {
 		if i == nil || !i.Unlinked {
 			continue
 		}
+		if err := tx.leaveIntents(i); err != nil {
+			return err
+		}
+		if err := tx.noteLost(i); err != nil {
+			return err
+		}
 		if err := tx.ClearUnsent(ino); err != nil {
 			return err
 		}
-		if err := tx.leaveKeys(ino); err != nil {
+		if err := tx.leaveKeys(ino, false); err != nil {
 			return err
 		}
 	}
@@ -117,7 +128,7 @@ func (tx *Tx) Settled(key string) (bool, error) {
 // mayBeSettled is false when what is in memory shows that the bucket lacks what an inode wants at its key: most transactions are
 // about files that are being written.
 func (tx *Tx) mayBeSettled(i *Inode, key string) (bool, error) {
-	if i.IsDir() && !i.Marker {
+	if i.IsDir() && !i.WantsMarker() {
 		return true, nil
 	}
 	if !i.IsDir() && !i.Sealed {

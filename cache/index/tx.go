@@ -22,6 +22,7 @@ type Tx struct {
 	touched  map[string]struct{}
 	queued   []string
 	unlinked []Ino
+	secrets  int64 // inodes more whose row seals something
 	sent     bool  // unsent content was taken off the list
 	err      error // of a method that cannot return it
 }

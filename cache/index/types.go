@@ -1,6 +1,12 @@
 package index
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/object"
+)
 
 // ID is a random 128-bit name, of a sealed generation or of an upload; package object has the same type under its own name.
 type ID = [16]byte
@@ -27,6 +33,8 @@ type Inode struct {
 	CachedGen uint64 // generation whose sealed body is whole in the local cache; 0: none
 	Sealed    bool   // the content of Gen is complete and sealed; false while it is written
 	AttrKnown bool   // false: only seen in a listing, the attributes need a HEAD
+	Refers    bool   // its name came by a rename, or it is appended to: it may refer to what was there before
+	Synced    bool   // content was fsynced
 	PathSeq   uint64 // sequence number of the last create or rename of its name
 	CommitSeq uint64 // sequence number of the last SetUnsent; written by SetUnsent and never lowered
 
@@ -38,6 +46,16 @@ type Inode struct {
 	ListedAt int64 // directories: begin of the last complete listing
 	Complete bool  // directories: all entries are known
 	Marker   bool  // directories: wants a marker object
+	Occupied bool  // directories: somebody keeps content under the marker's key, which no marker may replace
+}
+
+// WantsMarker reports whether a directory's marker belongs in the bucket.
+func (i *Inode) WantsMarker() bool { return i.Marker && !i.Occupied }
+
+// FansOut reports whether a directory is one of those that spread content by two digits of its name, as git and restic do.
+func (i *Inode) FansOut() bool {
+	hex := func(b byte) bool { return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' }
+	return i.IsDir() && len(i.Name) == 2 && hex(i.Name[0]) && hex(i.Name[1])
 }
 
 // IsDir reports whether the inode is a directory.
@@ -58,8 +76,41 @@ type Object struct {
 	Upload, Generation     ID     // ids written with it; zero: another program's
 	ETag                   string
 	Size                   int64
-	Modified               int64  // Last-Modified in nanoseconds, 0 when not seen
+	Modified               int64  // Last-Modified; see TimeSeen
 	GoneSeq                uint64 // sequence number of the moment its inode left the key; 0: it is at home, or moved with its directory
+
+	// Sent is the upload id of the PUT or COPY by which this mount made the object, and Base that of the object it replaced; zero:
+	// others made it, or it replaced none.
+	Sent, Base ID
+
+	State  object.State  // who wrote it, as far as was seen; unknown after a listing
+	Reason object.Reason // why it is refused
+}
+
+// TimeSeen is what a row keeps of the time that an answer tells: Last-Modified in nanoseconds; one less where a later change may show the
+// same one, which no listing tells, so that the next one has the object asked for again; less than 0 in the answer to a PUT, which does not
+// tell it: it is at most the server's clock of then, which stands there negated; 0 when nothing is known.
+func TimeSeen(info *object.Info) int64 {
+	switch {
+	case !info.Modified.IsZero() && info.Young:
+		return info.Modified.UnixNano() - 1
+	case !info.Modified.IsZero():
+		return info.Modified.UnixNano()
+	case !info.Date.IsZero():
+		return -info.Date.UnixNano()
+	}
+	return 0
+}
+
+// SameTime reports whether an object that a listing shows with a time may be the one of the row.
+func (o *Object) SameTime(listed time.Time) bool {
+	switch t := listed.UnixNano(); {
+	case o.Modified < 0:
+		return t <= -o.Modified
+	case o.Modified > 0:
+		return t == o.Modified
+	}
+	return true
 }
 
 // Op is a kind of request that changes a key.
@@ -89,16 +140,21 @@ type Pend struct {
 	Key                    string
 	Op                     Op
 	Ino                    Ino
-	Gen, AttrVer, XattrVer uint64 // what is sent
-	Upload, Generation     ID     // ids sent with it
-	Src, SrcETag           string // Copy: the source
-	IfAbsent               bool   // sent as a creation
-	Error                  bool   // answered with an error that forbids the same attempt: only a look after Until decides
-	Answered               bool   // the effect is recorded; the key stays closed until Fence
-	Until                  int64  // the last attempt cannot be executed after this time
-	Fence                  int64  // earlier unanswered attempts cannot be executed after this time; 0: there are none
+	Gen, AttrVer, XattrVer uint64        // what is sent
+	Upload, Generation     ID            // ids sent with it
+	State                  object.State  // what the object will be: authentic, or for a copy and a tag what it was
+	Reason                 object.Reason // why that is refused
+	Src, SrcETag           string        // Copy: the source
+	Covers                 string        // version that the look before showed, which the request covers; empty: none, or no versioning
+	Over                   []ID          // object.Info.Past of what the look before showed
+	IfAbsent               bool          // sent as a creation
+	Error                  bool          // answered with an error that forbids the same attempt: only a look after Until decides
+	Answered               bool          // the effect is recorded; the key stays closed until Fence
+	Until                  int64         // the last attempt cannot be executed after this time
+	Fence                  int64         // earlier unanswered attempts cannot be executed after this time; 0: there are none
 	Attempts               int
 	Multipart              []byte // state of an interrupted multipart upload
+	GoneSeq                uint64 // sequence number of the moment its inode left the key since; 0: it is there
 }
 
 // MaxKey is the longest key in bytes that the index takes; the bucket allows less.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/ossencfs/ossencfs/cache/killpoint"
 )
 
 // counters are the numbers handed out last. They are written with the transaction that took one.
@@ -56,17 +58,20 @@ func (d *DB) update(fn func(*Tx) error, barrier bool) error {
 	if batch == nil {
 		return nil
 	}
+	killpoint.At(killpoint.IndexApplied)
 	err = batch.SyncWait()
+	killpoint.At(killpoint.IndexLogged)
 	if err == nil && barrier {
 		err = d.wal.barrier()
+		killpoint.At(killpoint.IndexSynced)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errBytes) {
 		err = d.fail(err)
-	} else if err = batch.Close(); err != nil {
-		err = fmt.Errorf("change index: %w", err)
+	} else if closeErr := batch.Close(); closeErr != nil && err == nil {
+		err = fmt.Errorf("change index: %w", closeErr)
 	}
 	d.leave()
-	if hear := d.onDirty.Load(); err == nil && hear != nil && len(dirty) > 0 {
+	if hear := d.onDirty.Load(); (err == nil || errors.Is(err, errBytes)) && hear != nil && len(dirty) > 0 {
 		(*hear)(dirty)
 	}
 	return err
@@ -104,6 +109,7 @@ func (d *DB) apply(fn func(*Tx) error, barrier bool) (batch *pebble.Batch, dirty
 		return nil, nil, d.fail(err)
 	}
 	d.counters = tx.counters
+	d.secrets += tx.secrets
 	if tx.sent {
 		if err := d.raiseUnsent(); err != nil {
 			return nil, nil, d.fail(err)
@@ -123,6 +129,7 @@ func (d *DB) publish(tx *Tx) error {
 		return *f
 	}
 	d.version++
+	d.changes.Add(1)
 	d.publishRows(tx)
 	return nil
 }

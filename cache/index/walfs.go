@@ -16,7 +16,10 @@ import (
 // file is synced before it is closed, so that only open ones have an unsynced tail.
 type walFS struct {
 	vfs.FS
-	syncs atomic.Int64 // how many times the disk was asked, for tests
+	before func() error // comes before the disk is asked, once for all who wait; may be nil
+	after  func()       // comes after it; with before
+	tables func() error // comes before a table is durable; may be nil
+	syncs  atomic.Int64 // how many times the disk was asked, for tests
 
 	turn sync.Mutex // held by the round that syncs
 
@@ -34,6 +37,9 @@ type syncRound struct {
 func isLog(name string) bool { return strings.HasSuffix(filepath.Base(name), ".log") }
 
 func (w *walFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
+	if err == nil && w.tables != nil && isTable(name) {
+		return &tableFile{File: f, before: w.tables}, nil
+	}
 	if err != nil || !isLog(name) {
 		return f, err
 	}
@@ -76,16 +82,56 @@ func (w *walFS) barrier() error {
 	w.turn.Lock()
 	w.mu.Lock()
 	w.next = nil
+	w.mu.Unlock()
+	r.err = w.visit()
+	w.turn.Unlock()
+	close(r.done)
+	return r.err
+}
+
+// visit is one round.
+func (w *walFS) visit() error {
+	if w.before != nil {
+		if err := w.before(); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
 	logs := slices.Clone(w.logs)
 	w.mu.Unlock()
 	var errs []error
 	for _, f := range logs {
 		errs = append(errs, f.force())
 	}
-	w.turn.Unlock()
-	r.err = errors.Join(errs...)
-	close(r.done)
-	return r.err
+	err := errors.Join(errs...)
+	if err == nil && w.after != nil {
+		w.after()
+	}
+	return err
+}
+
+func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
+
+// tableFile is a table whose rows may refer to bytes outside: they are durable before it is.
+type tableFile struct {
+	vfs.File
+	before func() error
+}
+
+// Sync makes bytes and table durable.
+func (f *tableFile) Sync() error {
+	if err := f.before(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+// SyncData is Sync.
+func (f *tableFile) SyncData() error {
+	if err := f.before(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
 }
 
 // forget drops a log that is closed and durable.
@@ -106,9 +152,9 @@ type walFile struct {
 
 var errLogLost = errors.New("a log was closed before it reached the disk")
 
-// Write appends.
+// Write appends. It counts as dirty afterwards: a sync during the write may have come too early for it.
 func (f *walFile) Write(p []byte) (int, error) {
-	f.dirty.Store(true)
+	defer f.dirty.Store(true)
 	return f.File.Write(p)
 }
 

@@ -51,13 +51,13 @@ func (v values) parseOption(options []option, arg string, args []string) ([]stri
 	if o == nil || len(name) > 1 != strings.HasPrefix(arg, "--") {
 		return nil, unknownOption(options, arg, name)
 	}
-	if o.arg != "" && !joined {
+	if o.arg != "" && !o.optional() && !joined {
 		if len(args) == 0 {
 			return nil, usageError(fmt.Errorf("%s wants a value: %s", arg, o.arg))
 		}
 		value, args = args[0], args[1:]
 	}
-	if o.arg == "" && !joined {
+	if (o.arg == "" || o.optional()) && !joined {
 		value = "true"
 	}
 	if name == "o" {

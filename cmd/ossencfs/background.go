@@ -6,29 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// A background mount is this program started again with --foreground. Two pipes connect parent and child:
+// A background mount is this program started again, as its supervisor. Two pipes connect the two:
 //
-//	3  ready    child → parent   one line of JSON, a readyLine, when the mount answers or has failed
-//	4  secrets  parent → child   one line of JSON: passphrases that were typed
+//	3  ready    daemon → parent       one line of JSON, a readyLine, when the mount answers or has failed
+//	4  bequest  parent → supervisor   JSON: passphrases that were typed, and what else the parent found out
 //
-// The parent ends when it has the line, with the child's exit code and in the child's words.
+// The parent ends when it has the line, with the daemon's exit code and in the daemon's words. In the foreground the first process
+// becomes the supervisor itself, with a bequest and no ready pipe.
 const (
 	readyEnv  = "OSSENCFS_READY_FD"
 	readyFD   = 3
-	secretsFD = 4
+	bequestFD = 4
 )
 
-// readyLine is what the child tells the parent.
+// readyLine is what the daemon tells the parent.
 type readyLine struct {
 	Text  string   `json:"text,omitempty"` // greeting, when the mount answers
 	Error string   `json:"error,omitempty"`
@@ -43,27 +43,27 @@ func (c *call) background(ctx context.Context, cfg *mountConfig, typed secrets) 
 		return fmt.Errorf("start in the background: %w", err)
 	}
 	defer ready.Close()
-	secretsEnd, secretsPipe, err := os.Pipe()
+	bequestEnd, bequestPipe, err := os.Pipe()
 	if err != nil {
 		return errors.Join(fmt.Errorf("start in the background: %w", err), readyEnd.Close())
 	}
-	defer secretsPipe.Close()
-	cmd, err := c.child(cfg, readyEnd, secretsEnd)
+	defer bequestPipe.Close()
+	cmd, err := c.child(cfg, readyEnd, bequestEnd)
 	if err == nil {
 		err = cmd.Start()
 	}
-	err = errors.Join(err, readyEnd.Close(), secretsEnd.Close())
+	err = errors.Join(err, readyEnd.Close(), bequestEnd.Close())
 	if err != nil {
 		return fmt.Errorf("start in the background: %w", err)
 	}
-	if err := errors.Join(json.NewEncoder(secretsPipe).Encode(typed), secretsPipe.Close()); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err := errors.Join(json.NewEncoder(bequestPipe).Encode(cfg.newBequest(typed)), bequestPipe.Close()); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return errors.Join(fmt.Errorf("hand the passphrases over: %w", err), cmd.Process.Kill(), cmd.Wait())
 	}
 	return c.awaitChild(ctx, cmd, ready, cfg.logFile)
 }
 
-// child is the command that runs the mount, in a session of its own, with the log for its output.
-func (c *call) child(cfg *mountConfig, ready, typed *os.File) (*exec.Cmd, error) {
+// child is the command of the supervisor, in a session of its own, with the log for its output.
+func (c *call) child(cfg *mountConfig, ready, given *os.File) (*exec.Cmd, error) {
 	log, err := openLog(cfg.logFile)
 	if err != nil {
 		return nil, err
@@ -72,11 +72,11 @@ func (c *call) child(cfg *mountConfig, ready, typed *os.File) (*exec.Cmd, error)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe, append([]string{"mount", "--foreground"}, c.given...)...)
+	cmd := exec.Command(exe, append([]string{"mount"}, c.given...)...)
 	cmd.Args[0] = "ossencfs"
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyEnv, readyFD))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyEnv, readyFD), fmt.Sprintf("%s=%d", bequestEnv, bequestFD))
 	cmd.Stdout, cmd.Stderr = log.file, log.file
-	cmd.ExtraFiles = []*os.File{ready, typed}
+	cmd.ExtraFiles = []*os.File{ready, given}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
 }
@@ -111,80 +111,48 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// readyPipe is the pipe to the parent when this process is the child of a background mount, else nil.
-func readyPipe(getenv func(string) string) *os.File {
-	if getenv(readyEnv) != fmt.Sprint(readyFD) {
+// tellReady tells the parent how the mount went; nobody when there is no parent.
+func tellReady(ready *os.File, line readyLine) error {
+	if ready == nil {
 		return nil
 	}
+	return errors.Join(json.NewEncoder(ready).Encode(line), ready.Close())
+}
+
+// inheritedPipe is the pipe whose descriptor an environment variable names, nil when there is none. The variable is removed.
+func inheritedPipe(getenv func(string) string, name string) (*os.File, error) {
+	text := getenv(name)
+	if text == "" {
+		return nil, nil
+	}
+	if err := os.Unsetenv(name); err != nil {
+		return nil, err
+	}
+	fd, err := strconv.Atoi(text)
 	var st unix.Stat_t
-	if unix.Fstat(readyFD, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return nil
+	if err != nil || fd < readyFD || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return nil, nil
 	}
-	unix.CloseOnExec(readyFD)
-	unix.CloseOnExec(secretsFD)
-	return os.NewFile(readyFD, "ready")
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), name), nil
 }
 
-// runChild mounts and tells the parent how it went.
-func (c *call) runChild(ctx context.Context, cfg *mountConfig, ready *os.File) error {
-	if err := os.Unsetenv(readyEnv); err != nil {
-		return err
+// readBequest takes over when this process is a supervisor; it is nil otherwise.
+func readBequest(getenv func(string) string) (*bequest, error) {
+	f, err := inheritedPipe(getenv, bequestEnv)
+	if f == nil {
+		return nil, err
 	}
-	told := false
-	tell := func(line readyLine) error {
-		told = true
-		return errors.Join(json.NewEncoder(ready).Encode(line), ready.Close())
-	}
-	log, err := openLog(cfg.logFile)
-	if err == nil {
-		err = log.takeStdio()
-	}
-	if err == nil {
-		logger := newLogger(log, cfg.logLevel)
-		err = c.serveChild(ctx, cfg, logger, tell)
-		if err != nil && told {
-			logger.Error("the mount ended badly", "mountpoint", cfg.dir, "error", err)
-		}
-	}
-	if err == nil || told {
-		return err
-	}
-	f := explain(err)
-	return errors.Join(quiet(f.code), tell(readyLine{Error: f.Error(), Code: f.code, Hints: f.hints}))
-}
-
-// serveChild runs the mount with the passphrases from the parent, detached from the folder it was started in.
-func (c *call) serveChild(ctx context.Context, cfg *mountConfig, log *slog.Logger, tell func(readyLine) error) error {
-	typed, err := readSecrets()
-	if err != nil {
-		return err
-	}
-	p, err := c.prepare(ctx, cfg, typed)
-	typed.wipe()
-	if err != nil {
-		return err
-	}
-	p.logFile = cfg.logFile
-	return c.serve(ctx, cfg, p, log, func(s *session) error {
-		if err := os.Chdir("/"); err != nil {
-			return err
-		}
-		return tell(readyLine{Text: strings.TrimSpace(s.cfg.greeting())})
-	})
-}
-
-// readSecrets reads the passphrases that the parent asked for.
-func readSecrets() (secrets, error) {
-	f := os.NewFile(secretsFD, "secrets")
 	defer f.Close()
 	raw, err := readLimited(f, 1<<20)
+	defer clear(raw)
 	if err != nil {
 		return nil, fmt.Errorf("passphrases from the parent: %w", err)
 	}
-	typed := secrets{}
-	if err := json.Unmarshal(raw, &typed); err != nil {
+	given := &bequest{}
+	if err := json.Unmarshal(raw, given); err != nil {
 		return nil, errors.New("passphrases from the parent: not understood")
 	}
-	clear(raw)
-	return typed, nil
+	given.ready, err = inheritedPipe(getenv, readyEnv)
+	return given, err
 }

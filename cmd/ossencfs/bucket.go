@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -45,24 +47,50 @@ func (r *reader) objectOptions(t target) object.Options {
 	if findOption(r.options, "part-size") != nil {
 		o.PartSize, o.MultipartThreshold = r.size("part-size"), r.size("multipart-threshold")
 	}
+	o.TagsOnly = r.choice("box") == "tags-only"
 	return o
 }
 
-// openBucket connects to the bucket that a command names, with its keys.
-func (c *call) openBucket(ctx context.Context, t target) (*object.Bucket, error) {
+// openBucket connects to the bucket that a command names, with its keys and the volume that the named object belongs to.
+func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object.Bucket, error) {
 	r := c.read()
 	o := r.objectOptions(t)
+	o.ReadOnly, o.VolumeFrom = readOnly, folderOf(t.key)
+	o.Trust, o.VolumeIDs = r.trust(""), r.volumeIDs()
+	o.NewVolume = findOption(r.options, newVolumeOption.name) != nil && r.is(newVolumeOption.name)
 	if r.err != nil {
 		return nil, r.err
 	}
-	ring, err := c.keyring(ctx, r, o.Connection, nil)
+	pinned, err := c.findPin(o.Connection, o.VolumeFrom)
 	if err != nil {
 		return nil, err
 	}
-	o.Keyring = ring
+	if o.Keyring, err = c.keyring(ctx, r, o.Connection, nil); err != nil {
+		return nil, err
+	}
+	o.PinFile = pinned.file()
 	b, err := object.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", t.bucket, err)
 	}
+	err = b.OpenVolume(ctx)
+	if err == nil {
+		err = c.remember(b, pinned)
+	}
+	if err != nil {
+		return nil, errors.Join(pinned.explain(fmt.Errorf("open the volume of %s: %w", t, err)), b.Close())
+	}
+	if b.Volume().Made {
+		fmt.Fprintf(c.stderr, "ossencfs: %s\n", newVolumeText(t.bucket, b.Volume()))
+	}
 	return b, nil
+}
+
+// folderOf is the folder of a key: "" or ending in "/".
+func folderOf(key string) string { return key[:strings.LastIndexByte(key, '/')+1] }
+
+// newVolumeText tells that a volume was made, and what its owner should do.
+func newVolumeText(bucket string, v object.VolumeInfo) string {
+	return fmt.Sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery`",
+		v.Writer, target{bucket, strings.TrimSuffix(v.Root, "/")})
 }

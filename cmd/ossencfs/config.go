@@ -221,7 +221,7 @@ func configValue(o *option, value any) ([]string, error) {
 		case string:
 			list = append(list, x)
 		case bool:
-			if o.arg != "" {
+			if o.arg != "" && !o.optional() {
 				return nil, fmt.Errorf("want %s, not true or false", o.arg)
 			}
 			list = append(list, fmt.Sprint(x))

@@ -57,7 +57,7 @@ func TestEveryOptionIsInTheConfigurationTable(t *testing.T) {
 
 func TestExitCodesAreDocumented(t *testing.T) {
 	doc := configurationDoc(t)
-	for _, code := range []int{exitOK, exitFailure, exitUsage, exitPending, exitKey, exitCredentials, exitUnreachable, exitBucket, exitMountPoint, exitCache, exitInterrupted} {
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitPending, exitKey, exitCredentials, exitUnreachable, exitBucket, exitMountPoint, exitCache, exitTrust, exitIncomplete, exitInterrupted} {
 		if !strings.Contains(doc, fmt.Sprintf("\n| %d | ", code)) {
 			t.Errorf("docs/CONFIGURATION.md lacks exit code %d", code)
 		}

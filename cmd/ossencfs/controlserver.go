@@ -15,7 +15,9 @@ import (
 //
 //	GET  /status            → mountStatus
 //	POST /sync {"path": P}  → events until the bucket has everything at and below P, a path in the mount
+//	POST /verify {…}        → verifyEvents, see verifymount.go
 //	POST /unmount {"now": B}→ events until the session is finished
+//	POST /upgrade {"executable": P} → events until the mount is being handed over to that binary, or cannot be
 //
 // Events are lines of JSON: progress, and one last line with done or an error.
 
@@ -34,6 +36,8 @@ type event struct {
 type request struct {
 	Path string `json:"path,omitempty"`
 	Now  bool   `json:"now,omitempty"`
+
+	Executable string `json:"executable,omitempty"`
 }
 
 // progressEvery is how often a waiting command is told how far it is.
@@ -48,6 +52,8 @@ func serveControl(s *session, l net.Listener) *control {
 	mux.HandleFunc("GET /status", s.handleStatus)
 	mux.HandleFunc("POST /sync", s.handleSync)
 	mux.HandleFunc("POST /unmount", s.handleUnmount)
+	mux.HandleFunc("POST /upgrade", s.handleUpgrade)
+	mux.HandleFunc("POST /verify", s.handleVerify)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	c := &control{listener: l, shut: server.Shutdown, served: make(chan struct{})}
 	go func() {
@@ -158,16 +164,26 @@ type mountStatus struct {
 	Close     string `json:"close"`
 	Uploading bool   `json:"unmounted"` // the mount has ended and uploads go on
 	Uptime    int64  `json:"uptime_seconds"`
+	Daemon    int    `json:"daemon_pid"` // the process that answers; pid is the one that takes signals
+	Version   string `json:"version"`
+	Calls     int64  `json:"calls"` // of the kernel, in this process
+	Health    health `json:"daemon"`
 	Error     string `json:"error,omitempty"` // why the mount does not answer; the fields below are empty then
 	uploadStatus
+	trustStatus
 }
 
 // describe is the present state of the session.
 func (s *session) describe() mountStatus {
 	mode := map[bool]string{false: "local", true: "remote"}
 	m := mountStatus{record: *s.record, ReadOnly: s.cfg.object.ReadOnly, Fsync: mode[s.cfg.cache.FsyncRemote], Close: mode[s.cfg.cache.CloseRemote],
-		Uptime: int64(time.Since(s.record.Started).Seconds()), uploadStatus: s.status()}
-	m.PID = os.Getpid()
+		Uptime: int64(time.Since(s.record.Started).Seconds()), uploadStatus: s.status(), trustStatus: s.trust()}
+	m.Daemon, m.Version, m.Calls = os.Getpid(), versionText(), s.server.Answered()
+	if s.daemon == nil {
+		m.Health.Mortal = "it has no supervisor"
+	} else if m.Health = s.daemon.hello.Health; s.daemon.alone() {
+		m.Health.Mortal = errOrphaned.Error()
+	}
 	select {
 	case <-s.server.Done():
 		m.Uploading = true

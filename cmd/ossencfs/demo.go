@@ -102,6 +102,21 @@ func newDemo(dir string) (*demo, error) {
 	return d, nil
 }
 
+// pin is where the demo remembers its volume: under a name of its own, since the emulator has another port each time.
+func (d *demo) pin() (pin, error) {
+	dir := filepath.Join(d.state, "volumes")
+	if err := makePrivateDir(dir); err != nil {
+		return pin{}, fail(exitFailure, fmt.Errorf("folder of the demo: %w", err))
+	}
+	n := pin{path: filepath.Join(dir, demoBucket+".json")}
+	err := checkPrivateFile(n.path)
+	n.known = err == nil
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = nil
+	}
+	return n, err
+}
+
 // demonstrate mounts the emulated bucket and runs the command, or waits for Ctrl-C.
 func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server, command []string) error {
 	if err := d.writeEnv(server); err != nil {
@@ -113,6 +128,9 @@ func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server
 	}
 	cfg, err := mount.mountConfig(mount.read())
 	if err != nil {
+		return err
+	}
+	if cfg.pin, err = d.pin(); err != nil {
 		return err
 	}
 	p, err := mount.prepare(ctx, cfg, nil)
@@ -176,10 +194,13 @@ func (c *call) runInDemo(d *demo, command []string) error {
 
 // writeEnv writes the variables with which other commands reach the emulated bucket.
 func (d *demo) writeEnv(server *emulator.Server) error {
-	text := fmt.Sprintf("export OSS_ENDPOINT=%s OSS_REGION=%s OSS_ACCESS_KEY_ID=%s OSS_ACCESS_KEY_SECRET=%s OSSENCFS_RSA_KEY='%s'\n", server.Endpoint(),
-		server.Region(), server.AccessKeyID(), server.AccessKeySecret(), strings.ReplaceAll(d.key, "'", `'\''`))
+	text := fmt.Sprintf("export OSS_ENDPOINT=%s OSS_REGION=%s OSS_ACCESS_KEY_ID=%s OSS_ACCESS_KEY_SECRET=%s OSSENCFS_RSA_KEY=%s OSSENCFS_STATE_DIR=%s\n",
+		server.Endpoint(), server.Region(), server.AccessKeyID(), server.AccessKeySecret(), quoted(d.key), quoted(d.state))
 	return os.WriteFile(d.env, []byte(text), 0o600)
 }
+
+// quoted is a word for the shell.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // greeting says what to try.
 func (d *demo) greeting() string {

@@ -21,7 +21,7 @@ import (
 
 func getCommand() *command {
 	return &command{name: "get", usage: getUsage, run: runGet, bucket: bucketAt(0),
-		options: join(generalOptions, bucketOptions, keyOptions, []option{{name: "quiet", cli: true}, {name: "force", cli: true}})}
+		options: join(generalOptions, bucketOptions, keyOptions, trustOptions, []option{{name: "quiet", cli: true}, {name: "force", cli: true}})}
 }
 
 func runGet(ctx context.Context, c *call) error {
@@ -49,7 +49,7 @@ func runGet(ctx context.Context, c *call) error {
 	if _, err := os.Lstat(dest); dest != "-" && !force && !errors.Is(err, iofs.ErrNotExist) {
 		return fail(exitFailure, fmt.Errorf("%s exists already", dest), "--force replaces it")
 	}
-	b, err := c.openBucket(ctx, t)
+	b, err := c.openBucket(ctx, t, true)
 	if err != nil {
 		return err
 	}

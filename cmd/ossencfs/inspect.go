@@ -17,7 +17,7 @@ import (
 
 func inspectCommand() *command {
 	return &command{name: "inspect", usage: inspectUsage, run: runInspect, bucket: bucketAt(0),
-		options: join(generalOptions, bucketOptions, keyOptions, []option{{name: "json", cli: true}})}
+		options: join(generalOptions, bucketOptions, keyOptions, trustOptions, []option{{name: "no-key", cli: true}, {name: "json", cli: true}})}
 }
 
 func runInspect(ctx context.Context, c *call) error {
@@ -32,15 +32,26 @@ func runInspect(ctx context.Context, c *call) error {
 		return usageError(fmt.Errorf("%s names no object", c.args[0]), "an object is written oss://BUCKET/KEY")
 	}
 	r := c.read()
-	o, asJSON := r.objectOptions(t), r.is("json")
+	o, asJSON, blind := r.objectOptions(t), r.is("json"), r.is("no-key")
+	o.VolumeFrom, o.Trust, o.VolumeIDs = folderOf(t.key), r.trust(""), r.volumeIDs()
 	if r.err != nil {
 		return r.err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	var pinned pin
+	if !blind && r.namesKey() {
+		if pinned, err = c.findPin(o.Connection, o.VolumeFrom); err == nil {
+			o.PinFile = pinned.file()
+			o.Keyring, err = c.keyring(ctx, r, o.Connection, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	rep, err := object.Inspect(ctx, o, t.key)
 	if err != nil {
-		return fmt.Errorf("inspect %s: %w", t, err)
+		return pinned.explain(fmt.Errorf("inspect %s: %w", t, err))
 	}
 	if asJSON {
 		enc := json.NewEncoder(c.stdout)
@@ -67,6 +78,7 @@ func writeReport(w io.Writer, t target, rep *object.Report) error {
 	if rep.VersionID != "" {
 		line("version", "%s", rep.VersionID)
 	}
+	describeTrust(line, rep)
 	describeEnvelope(line, rep)
 	if rep.HasAttr {
 		line("attributes", "mode %o, uid %d, gid %d, mtime %s%s", rep.Mode, rep.UID, rep.GID, rep.Mtime,
@@ -85,6 +97,25 @@ func writeReport(w io.Writer, t target, rep *object.Report) error {
 		line("header", "%s", h)
 	}
 	return tw.Flush()
+}
+
+// describeTrust says who wrote the object, as far as that is known.
+func describeTrust(line func(name, format string, args ...any), rep *object.Report) {
+	switch {
+	case rep.Refusal != "":
+		line("state", "%s: %s", rep.State, rep.Refusal)
+	case rep.State == object.StateUnknown.String():
+		line("state", "not verified: no master key is given")
+	case rep.State != "":
+		line("state", "%s", rep.State)
+	}
+	if b := rep.Box; b != nil {
+		line("box", "of volume %s, epoch %d, %d bytes%s%s", b.Volume, b.Epoch, b.Bytes, map[bool]string{true: ", made by host " + b.Host}[b.Host != ""],
+			map[bool]string{true: "; sealed under another name"}[b.Renamed])
+	}
+	if rep.MasterKey != "" {
+		line("master key", "%s", rep.MasterKey)
+	}
 }
 
 // describeEnvelope says how the object is encrypted.

@@ -29,7 +29,7 @@ func runKeygen(ctx context.Context, c *call) error {
 	r := c.read()
 	r.choice("bits")
 	bits := int(r.number("bits", 10, 0, keys.MinRSABits, keys.MaxRSABits))
-	source, ask := r.passphraseSource(ctx), r.is("passphrase")
+	source, ask := r.passphraseSource(ctx, ""), r.is("passphrase")
 	if r.err != nil {
 		return r.err
 	}

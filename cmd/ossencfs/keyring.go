@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
@@ -24,29 +27,44 @@ func (s secrets) wipe() {
 // keyring loads the master keys that the options name. typed may be nil; otherwise passphrases in it are used, and what
 // has to be asked for is added.
 func (c *call) keyring(ctx context.Context, r *reader, conn object.Connection, typed secrets) (*keys.Keyring, error) {
-	matdesc, source := r.matdesc(), r.passphraseSource(ctx)
+	if !r.namesKey() && r.err == nil {
+		return nil, fail(exitKey, errors.New("no master key is given"), "give --rsa-key FILE or --kms-key ID; `ossencfs keygen FILE` makes an RSA key")
+	}
+	load, err := newKeyLoader(r, conn, r.passphraseSource(ctx, ""), typed)
+	if err != nil {
+		return nil, err
+	}
+	all, err := load.named()
+	if err != nil {
+		return nil, err
+	}
+	return keys.NewKeyring(all[0], all[1:]...), nil
+}
+
+// namesKey reports whether a primary master key is given.
+func (r *reader) namesKey() bool { return r.text("rsa-key") != "" || r.text("kms-key") != "" }
+
+// named loads the primary key and those for reading, the primary one first; none when none is named.
+func (l *keyLoader) named() ([]keys.MasterKey, error) {
+	r, matdesc := l.reader, l.reader.matdesc()
 	rsaFile, kmsID := r.text("rsa-key"), r.text("kms-key")
 	if r.err != nil {
 		return nil, r.err
 	}
-	switch {
-	case rsaFile == "" && kmsID == "":
-		return nil, fail(exitKey, errors.New("no master key is given"), "give --rsa-key FILE or --kms-key ID; `ossencfs keygen FILE` makes an RSA key")
-	case rsaFile != "" && kmsID != "":
+	if rsaFile != "" && kmsID != "" {
 		return nil, usageError(errors.New("--rsa-key and --kms-key are both given, and new files are wrapped under one key"),
 			"give the other one as --read-rsa-key or --read-kms-key")
 	}
-	load := keyLoader{reader: r, conn: conn, source: source, typed: typed, credentials: (&kmsCredentials{provider: conn.Credentials}).get}
 	var all []keys.MasterKey
 	for _, file := range append(nonEmpty(rsaFile), r.list("read-rsa-key")...) {
-		k, err := load.rsa(file, matdescFor(file, rsaFile, matdesc))
+		k, err := l.rsa(file, matdescFor(file, rsaFile, matdesc))
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, k)
 	}
 	for _, id := range append(nonEmpty(kmsID), r.list("read-kms-key")...) {
-		k, err := load.kms(id, matdescFor(id, kmsID, matdesc))
+		k, err := l.kms(id, matdescFor(id, kmsID, matdesc))
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +74,7 @@ func (c *call) keyring(ctx context.Context, r *reader, conn object.Connection, t
 		}
 		all = append(all, k)
 	}
-	return keys.NewKeyring(all[0], all[1:]...), nil
+	return all, nil
 }
 
 func nonEmpty(s string) []string {
@@ -80,7 +98,18 @@ type keyLoader struct {
 	conn        object.Connection
 	source      keys.Passphrase // nil: none was named
 	typed       secrets
+	limiter     *keys.Limiter // of all KMS keys together: what KMS limits is the account
 	credentials func(context.Context) (id, secret, token string, err error)
+}
+
+// newKeyLoader makes the loader of all keys of one command.
+func newKeyLoader(r *reader, conn object.Connection, source keys.Passphrase, typed secrets) (*keyLoader, error) {
+	limiter, err := keys.NewLimiter(float64(r.number("kms-qps", 10, 0, 1, 100_000)))
+	if r.err != nil || err != nil {
+		return nil, errors.Join(r.err, err)
+	}
+	return &keyLoader{reader: r, conn: conn, source: source, typed: typed, limiter: limiter,
+		credentials: (&kmsCredentials{provider: conn.Credentials}).get}, nil
 }
 
 // rsa loads an RSA key. Where its file needs a passphrase and no source was named, the passphrase is asked for.
@@ -103,7 +132,33 @@ func (l *keyLoader) rsa(file string, matdesc map[string]string) (keys.MasterKey,
 	if err != nil {
 		return nil, fail(exitKey, err, rsaHint(err))
 	}
+	if k.CanUnwrap() {
+		if err := checkKeyFile(file); err != nil {
+			return nil, err
+		}
+	}
 	return k, nil
+}
+
+// checkKeyFile refuses the file of a private key that others can read. As with ssh, its group may be let in where somebody else, root
+// for instance, owns it.
+func checkKeyFile(path string) error {
+	file, err := keys.KeyFile(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	others := iofs.FileMode(0o007)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Geteuid() {
+		others = 0o077
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&others != 0 {
+		return fail(exitKey, fmt.Errorf("private key %s is open to others: mode %04o", file, info.Mode().Perm()), "close it: chmod 600 "+file)
+	}
+	return nil
 }
 
 func rsaHint(err error) string {
@@ -119,7 +174,7 @@ func rsaHint(err error) string {
 // kms makes a KMS key; it sends nothing. A passphrase becomes the encryption context, as in the Python SDK.
 func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, error) {
 	c := keys.KMSConfig{KeyID: id, Region: l.reader.text("kms-region"), Endpoint: l.reader.text("kms-endpoint"),
-		CAFile: l.conn.CAFile, MatDesc: matdesc, Credentials: l.credentials}
+		CAFile: l.conn.CAFile, MatDesc: matdesc, Credentials: l.credentials, Limiter: l.limiter}
 	if c.Region == "" {
 		c.Region = l.conn.Region
 	}
@@ -138,8 +193,9 @@ func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, e
 	return k, nil
 }
 
-// passphraseSource is the source that the options name, nil when there is none.
-func (r *reader) passphraseSource(ctx context.Context) keys.Passphrase {
+// passphraseSource is the source that the options name, nil when there is none. kind is "" for the key that is there, "new-" for one
+// that is added.
+func (r *reader) passphraseSource(ctx context.Context, kind string) keys.Passphrase {
 	var source keys.Passphrase
 	named := ""
 	for _, s := range []struct {
@@ -150,14 +206,15 @@ func (r *reader) passphraseSource(ctx context.Context) keys.Passphrase {
 		{"key-passphrase-env", keys.PassphraseEnv},
 		{"key-passphrase-command", func(line string) keys.Passphrase { return keys.PassphraseCommand(ctx, line) }},
 	} {
-		value := r.text(s.name)
+		name := kind + s.name
+		value := r.text(name)
 		if value == "" {
 			continue
 		}
 		if source != nil && r.err == nil {
-			r.err = usageError(fmt.Errorf("--%s and --%s are both given", named, s.name), "the passphrase comes from one place")
+			r.err = usageError(fmt.Errorf("--%s and --%s are both given", named, name), "the passphrase comes from one place")
 		}
-		source, named = s.make(value), s.name
+		source, named = s.make(value), name
 	}
 	return source
 }

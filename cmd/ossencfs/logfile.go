@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -94,4 +96,23 @@ func newLogger(w io.Writer, level string) *slog.Logger {
 		l = slog.LevelWarn // the words were checked before
 	}
 	return slog.New(newOnceHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
+}
+
+// takeLibraryLog sends what libraries print with package log to our log.
+func takeLibraryLog(logger *slog.Logger) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraryLog{logger})
+}
+
+// libraryLog cuts the lines of libraries: net/http quotes up to 64 KiB of a server that talks when it is not asked.
+type libraryLog struct{ logger *slog.Logger }
+
+// maxLibraryLine bounds such a line in bytes.
+const maxLibraryLine = 200
+
+// Write implements io.Writer; package log calls it once for each line.
+func (l libraryLog) Write(p []byte) (int, error) {
+	line := strings.TrimSpace(string(p[:min(len(p), maxLibraryLine)]))
+	l.logger.Warn("from a library", "text", strings.ToValidUTF8(line, "?"))
+	return len(p), nil
 }

@@ -88,6 +88,18 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// What a library prints of a server's bytes is one short line.
+func TestLibraryLinesAreCut(t *testing.T) {
+	var out strings.Builder
+	l := libraryLog{newLogger(&out, "warn")}
+	if n, err := l.Write([]byte("Unsolicited \x1b[2J\xff" + strings.Repeat("x", 64<<10) + "\n")); n < 64<<10 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || len(got) > 2*maxLibraryLine || strings.Contains(got, "\x1b") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSameLineIsLoggedOnce(t *testing.T) {
 	var out strings.Builder
 	log := newLogger(&out, "warn")

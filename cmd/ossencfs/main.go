@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -76,22 +77,41 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 		fmt.Fprint(p.stderr, overview)
 		return quiet(exitUsage)
 	}
-	name := args[0]
+	name, rest := commandName(args)
 	switch name {
 	case "-h", "--help", "help":
-		return p.help(args[1:])
+		return p.help(rest)
+	case "key", "key -h", "key --help":
+		return p.help([]string{"key"})
 	case "-V", "--version":
 		name = "version"
 	}
 	cmd := findCommand(name)
 	if cmd == nil {
-		names := make([]string, 0, len(commands()))
-		for _, c := range commands() {
-			names = append(names, c.name)
-		}
-		return usageError(fmt.Errorf("there is no command %q", name), didYouMean(name, names), "`ossencfs help` lists the commands")
+		return noCommand(name)
 	}
-	return p.call(ctx, cmd, args[1:])
+	return p.call(ctx, cmd, rest)
+}
+
+// commandName takes the name of a command from its arguments: one word, or two that begin with "key".
+func commandName(args []string) (name string, rest []string) {
+	if args[0] == "key" && len(args) > 1 {
+		return args[0] + " " + args[1], args[2:]
+	}
+	return args[0], args[1:]
+}
+
+// noCommand is the error for a command that does not exist, with the nearest that does.
+func noCommand(name string) error {
+	names := make([]string, 0, len(commands()))
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	where := "`ossencfs help` lists the commands"
+	if strings.HasPrefix(name, "key ") {
+		where = "`ossencfs help key` lists the commands for keys"
+	}
+	return usageError(fmt.Errorf("there is no command %q", name), didYouMean(name, names), where)
 }
 
 // call parses the rest of the command line, fills in the configuration and runs the command.
@@ -121,9 +141,14 @@ func (p *program) help(args []string) error {
 		fmt.Fprint(p.stdout, overview)
 		return nil
 	}
-	cmd := findCommand(args[0])
+	name, _ := commandName(args)
+	if name == "key" {
+		fmt.Fprint(p.stdout, keyOverview)
+		return nil
+	}
+	cmd := findCommand(name)
 	if cmd == nil {
-		return usageError(fmt.Errorf("there is no command %q", args[0]), "`ossencfs help` lists the commands")
+		return noCommand(name)
 	}
 	fmt.Fprint(p.stdout, cmd.usage)
 	return nil
@@ -131,10 +156,8 @@ func (p *program) help(args []string) error {
 
 // commands lists all commands in the order of the overview.
 func commands() []*command {
-	return []*command{
-		mountCommand(), umountCommand(), statusCommand(), syncCommand(), putCommand(), getCommand(),
-		inspectCommand(), keygenCommand(), demoCommand(), emulatorCommand(), versionCommand(),
-	}
+	return slices.Concat([]*command{mountCommand(), umountCommand(), upgradeCommand(), statusCommand(), syncCommand(), putCommand(), getCommand(),
+		inspectCommand(), verifyCommand(), keygenCommand()}, keyCommands(), []*command{demoCommand(), emulatorCommand(), versionCommand()})
 }
 
 func findCommand(name string) *command {

@@ -17,8 +17,8 @@ import (
 
 func mountCommand() *command {
 	return &command{name: "mount", usage: mountUsage, run: runMount, bucket: bucketAt(0), options: join(
-		generalOptions, bucketOptions, keyOptions, transferOptions, mountOptions, cacheOptions, logOptions, []option{
-			{name: "foreground", cli: true},
+		generalOptions, bucketOptions, keyOptions, hostOptions, trustOptions, transferOptions, mountOptions, cacheOptions, logOptions, []option{
+			newVolumeOption, {name: "foreground", cli: true},
 			{name: "o", arg: "OPTIONS", many: true, cli: true},
 			// mount(8) gives these to its helpers; they say nothing to us.
 			{name: "n", cli: true}, {name: "s", cli: true}, {name: "v", cli: true},
@@ -34,10 +34,13 @@ type mountConfig struct {
 	noexec   bool
 	object   object.Options // without keyring
 	cache    cache.Options  // without bucket and logger
+	host     hostConfig     // of a write-only host
 	fs       fs.Options     // without logger
+	pin      pin            // what is remembered of the volume
 	logFile  string
 	logLevel string
 
+	adopted      bool // the mount is there already
 	madeCacheDir bool // by this process, which removes it again when the mount fails
 }
 
@@ -51,9 +54,23 @@ func runMount(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if cfg.host.bundle != "" {
+		if err := wipeMemory(c.getenv); err != nil {
+			return err
+		}
+	}
 	privateFiles()
-	if ready := readyPipe(c.getenv); ready != nil {
-		return c.runChild(ctx, cfg, ready)
+	if l, err := linkToSupervisor(c.getenv); err != nil || l != nil {
+		if err != nil {
+			return err
+		}
+		return c.runDaemon(ctx, cfg, l)
+	}
+	if given, err := readBequest(c.getenv); err != nil || given != nil {
+		if err != nil {
+			return err
+		}
+		return c.supervise(cfg, given)
 	}
 	typed := secrets{}
 	defer typed.wipe()
@@ -65,10 +82,7 @@ func runMount(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.stderr, "ossencfs: %s\n", p.told)
 	}
 	if foreground {
-		err = c.serve(ctx, cfg, p, newLogger(c.stderr, cfg.logLevel), func(s *session) error {
-			fmt.Fprintln(c.stdout, s.cfg.greeting())
-			return nil
-		})
+		err = c.becomeSupervisor(cfg, typed)
 	} else {
 		err = c.background(ctx, cfg, typed)
 	}
@@ -94,15 +108,21 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 	cfg := &mountConfig{target: t, dir: c.args[1], nonempty: r.is("nonempty"), noexec: r.is("noexec"), object: r.objectOptions(t),
 		logLevel: r.choice("log-level"), logFile: expandHome(r.text("log-file"))}
 	cfg.object.Prefix, cfg.object.ReadOnly = t.key, r.is("read-only")
+	cfg.object.Trust, cfg.object.VolumeIDs, cfg.object.NewVolume = r.trust(matchedPrefix(t.key)), r.volumeIDs(), r.is(newVolumeOption.name)
 	cfg.object.DefaultAttr = object.DefaultAttr{UID: uid, GID: gid, Umask: umask}
 	cfg.cache = cache.Options{
 		Dir: expandHome(r.text("cache-dir")), Limit: r.size("cache-size"), Settle: r.duration("settle"), LateLimit: r.duration("late-limit"),
 		MetaTTL: r.duration("metadata-ttl"), Workers: int(r.number("workers", 10, 16, 1, 1024)), ReadOnly: cfg.object.ReadOnly,
-		FsyncRemote: r.choice("fsync") == "remote", CloseRemote: r.choice("close") == "remote", Exclusive: r.is("exclusive"),
-		UID: uid, GID: gid, Umask: umask,
+		FsyncRemote: r.choice("fsync") == "remote", CloseRemote: r.choice("close") == "remote", Exclusive: r.is("exclusive"), Locks: r.choice("lock") == "objects",
+		CreateRemote: r.choice("exclusive-create") == "remote",
+		UID:          uid, GID: gid, Umask: umask,
 	}
 	cfg.fs = fs.Options{Source: t.String(), AllowOther: r.is("allow-other"), ReadOnly: cfg.object.ReadOnly, Suid: r.is("suid"), Dev: r.is("dev"),
 		Writeback: r.is("writeback")}
+	if cfg.cache.Exclusive && cfg.cache.Locks {
+		r.bad("lock", "with exclusive there is nobody to lock against")
+	}
+	cfg.host = r.hostConfig()
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -138,14 +158,32 @@ func (cfg *mountConfig) greeting() string {
 		wait[cfg.cache.FsyncRemote], mode[cfg.cache.FsyncRemote])
 }
 
+// greeting is that of the mount, and what is to be known of a volume that it made.
+func (s *session) greeting() string {
+	text := s.cfg.greeting()
+	if v := s.bucket.Volume(); v.Made {
+		text += "\n" + newVolumeText(s.cfg.target.bucket, v)
+	}
+	return text
+}
+
 // connectTimeout bounds how long a mount tries to reach OSS and KMS before it gives up.
 const connectTimeout = 10 * time.Second
 
 // serve opens a session, calls ready, and returns when the mount has ended and its uploads are done.
 func (c *call) serve(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger, ready func(*session) error) error {
-	signals := catchSignals()
+	takeLibraryLog(log)
+	var orders <-chan int
+	if p.daemon != nil {
+		orders = p.daemon.orders
+	}
+	signals := catchSignals(orders)
 	defer signals.stop()
-	s, err := c.openSession(signals.firstOr(ctx), cfg, p, log)
+	opening := signals.firstOr(ctx)
+	if p.daemon != nil && !p.daemon.first() { // it must answer for the mount to end it in order
+		opening = either(ctx, signals.second)
+	}
+	s, err := c.openSession(opening, cfg, p, log)
 	if err != nil {
 		return err
 	}

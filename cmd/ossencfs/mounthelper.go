@@ -36,7 +36,7 @@ func (v values) parseMountOptions(options []option, list string) error {
 			return unknownMountOption(options, word, name)
 		}
 		switch {
-		case o.arg == "" && !valued:
+		case (o.arg == "" || o.optional()) && !valued:
 			value = "true"
 		case o.arg != "" && !valued:
 			return usageError(fmt.Errorf("mount option %q wants a value: %s=%s", word, o.name, o.arg))

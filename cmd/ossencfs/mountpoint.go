@@ -206,7 +206,9 @@ func detach(dir string) error {
 	if os.Geteuid() == 0 {
 		return unix.Unmount(dir, unix.MNT_DETACH)
 	}
-	out, err := exec.Command("fusermount3", "-u", "-z", "--", dir).CombinedOutput()
+	cmd := exec.Command("fusermount3", "-u", "-z", "--", dir)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no access keys
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("fusermount3: %w: %s", err, bytes.TrimSpace(out))
 	}

@@ -1,12 +1,15 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // option is one setting. Its name is the flag (--name), the key of the configuration file (name = …), the mount option
 // (-o name=…) and the environment variable (OSSENCFS_NAME, upper case, underscores).
 type option struct {
 	name string
-	arg  string // placeholder of the value; "" for a switch
+	arg  string // placeholder of the value; "" for a switch; [NAME] when it may be left out, which then is "true"
 	def  string // default as it would be typed; "" for none or for what help says
 	env  string // further environment variable, where other tools have a name for it
 	many bool   // may be repeated; a list in the configuration file
@@ -43,6 +46,19 @@ var (
 		{name: "key-passphrase-command", arg: "LINE", help: "shell command that prints that passphrase"},
 		{name: "matdesc", arg: "NAME=VALUE", many: true, help: "description of the key, written with each object and used to choose the key for reading"},
 		{name: "dialect", arg: "both|current|legacy", def: "both", help: "header sets to write: of the current SDKs, of the legacy Python SDK, or both"},
+		{name: "box", arg: "full|tags-only", def: "full", help: "what new files' boxes hold: also the content key, or without it, so that each file is opened through the master key"},
+		{name: "kms-qps", arg: "N", def: "300", help: "calls to KMS per second at most, of all keys together; fewer while KMS throttles"},
+	}
+	hostOptions = []option{
+		{name: "host-bundle", arg: "FILE", help: "mount without being able to read, with the bundle of `ossencfs key export-host` instead of a master key"},
+		{name: "machine-key", arg: "file|systemd-creds", def: "file", help: "what keeps the key of such a host's cache: a file, or systemd-creds with the TPM or host key of the machine"},
+		{name: "machine-key-file", arg: "FILE", help: "that file; machine.key or machine.cred in the cache folder when absent"},
+	}
+	trustOptions = []option{
+		{name: "accept-foreign", arg: "[PREFIX]", many: true, help: "read what was not written by a key holder of the volume: everywhere (also as `true`), or below a prefix of the bucket"},
+		{name: "require-authentic", help: "refuse it, also in a bucket that had such objects when the volume was made"},
+		{name: "strict", help: "refuse objects that stand under another name than they were sealed for or renamed to by ossencfs"},
+		{name: "volume-id", arg: "ID", many: true, help: "volume key that the bucket must have, for the first use on a new machine; `ossencfs key list` shows it"},
 	}
 	transferOptions = []option{
 		{name: "multipart-threshold", arg: "SIZE", help: "files of at least this size are uploaded in parts"},
@@ -66,18 +82,26 @@ var (
 		{name: "late-limit", arg: "DURATION", def: "2m", help: "longest time after which a request without an answer may still take effect in OSS"},
 		{name: "metadata-ttl", arg: "DURATION", def: "1m", help: "a directory is listed again after this time, to see changes made elsewhere"},
 		{name: "workers", arg: "N", def: "16", help: "uploads at a time"},
+		{name: "exclusive-create", arg: "local|remote", def: "local", help: "who decides whether a file opened with O_EXCL, or a directory, is new: this machine, or the bucket, which takes a request"},
+		{name: "lock", arg: "none|objects", def: "none", help: "lock an object in the bucket before it is replaced or removed, at two requests more; for buckets without versioning, on all hosts"},
 		{name: "exclusive", help: "nobody else writes below the prefix: leave out the look before an overwrite"},
 	}
 	cacheOptions = []option{
 		{name: "cache-dir", arg: "DIR", help: "cache folder; when absent a folder of its own for each bucket in $XDG_CACHE_HOME/ossencfs, for root in /var/cache/ossencfs"},
-		{name: "cache-size", arg: "SIZE", def: "10GiB", help: "most bytes of content in the cache folder"},
+		{name: "cache-size", arg: "SIZE", def: "10GiB", help: "most bytes of content in the cache folder, at least 16MiB; the index beside it is not counted. Files may be larger when they are written from front to back, up to 10,000 times a 64th of it"},
 	}
 	logOptions = []option{
 		{name: "log-file", arg: "FILE", help: "log of a background mount; ossencfs.log in the cache folder when absent"},
 		{name: "log-level", arg: "debug|info|warn|error", def: "warn", help: "what is logged"},
 	}
-	fileOptions = [][]option{generalOptions, bucketOptions, keyOptions, transferOptions, mountOptions, cacheOptions, logOptions}
+	fileOptions = [][]option{generalOptions, bucketOptions, keyOptions, hostOptions, trustOptions, transferOptions, mountOptions, cacheOptions, logOptions}
 )
+
+// newVolumeOption is on the command line only: in a file it would turn a removed record into a new volume.
+var newVolumeOption = option{name: "new-volume", cli: true}
+
+// optional reports whether the value may be left out.
+func (o *option) optional() bool { return strings.HasPrefix(o.arg, "[") }
 
 // join puts groups of options together.
 func join(groups ...[]option) []option { return slices.Concat(groups...) }

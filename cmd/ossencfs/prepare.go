@@ -13,9 +13,10 @@ import (
 
 // prepared is what a mount needs and can be had without the network.
 type prepared struct {
-	ring    *keys.Keyring
-	told    string // what was repaired on the way; "" for nothing
-	logFile string // "" in the foreground
+	ring    *keys.Keyring // nil for a write-only host
+	told    string        // what was repaired on the way; "" for nothing
+	logFile string        // "" in the foreground
+	daemon  *daemon       // nil: the mount ends with this process
 }
 
 // prepare checks everything local: privileges, mount point, cache folder, keys. It makes the cache folder and removes a
@@ -27,19 +28,27 @@ func (c *call) prepare(ctx context.Context, cfg *mountConfig, typed secrets) (*p
 	if err := checkFUSE(); err != nil {
 		return nil, err
 	}
-	dir, told, err := checkMountPoint(cfg.dir, cfg.nonempty)
-	if err != nil {
+	told := ""
+	if !cfg.adopted {
+		var err error
+		if cfg.dir, told, err = checkMountPoint(cfg.dir, cfg.nonempty); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if cfg.pin.path == "" {
+		if cfg.pin, err = c.findPin(cfg.object.Connection, matchedPrefix(cfg.target.key)); err != nil {
+			return nil, err
+		}
+	}
+	p := &prepared{told: told}
+	if cfg.host.bundle != "" {
+		return p, cfg.loadHost(ctx)
+	}
+	if p.ring, err = c.keyring(ctx, c.read(), cfg.object.Connection, typed); err != nil {
 		return nil, err
 	}
-	cfg.dir = dir
-	ring, err := c.keyring(ctx, c.read(), cfg.object.Connection, typed)
-	if err != nil {
-		return nil, err
-	}
-	if err := cfg.makeCacheDir(); err != nil {
-		return nil, err
-	}
-	return &prepared{ring: ring, told: told}, nil
+	return p, cfg.makeCacheDir()
 }
 
 // checkPrivileges refuses options that only root may ask for.

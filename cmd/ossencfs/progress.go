@@ -45,6 +45,13 @@ func (p progress) set(done, total int64, label string) {
 	}
 }
 
+// describe changes the text beside the bar.
+func (p progress) describe(label string) {
+	if p.bar != nil {
+		p.bar.Describe(label)
+	}
+}
+
 // finish removes the bar.
 func (p progress) finish() {
 	if p.bar != nil {

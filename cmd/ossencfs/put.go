@@ -15,7 +15,7 @@ import (
 
 func putCommand() *command {
 	return &command{name: "put", usage: putUsage, run: runPut, bucket: bucketAt(1),
-		options: join(generalOptions, bucketOptions, keyOptions, transferOptions, []option{{name: "quiet", cli: true}})}
+		options: join(generalOptions, bucketOptions, keyOptions, trustOptions, transferOptions, []option{newVolumeOption, {name: "quiet", cli: true}})}
 }
 
 func runPut(ctx context.Context, c *call) error {
@@ -43,7 +43,7 @@ func runPut(ctx context.Context, c *call) error {
 	case info.IsDir():
 		return usageError(fmt.Errorf("%s is a directory", c.args[0]), "put uploads single files; mount the bucket to copy a tree")
 	}
-	b, err := c.openBucket(ctx, t)
+	b, err := c.openBucket(ctx, t, false)
 	if err != nil {
 		return err
 	}

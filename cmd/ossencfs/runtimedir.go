@@ -48,6 +48,11 @@ func makePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	return checkPrivateDir(dir)
+}
+
+// checkPrivateDir refuses a folder that others could have filled.
+func checkPrivateDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
@@ -73,7 +78,7 @@ func newRecord(mountpoint, source, cacheDir, logFile string) *record {
 }
 
 // listen makes the control socket and then the record. The caller removes both with forget.
-func (r *record) listen(dir string) (net.Listener, error) {
+func (r *record) listen(dir string) (*net.UnixListener, error) {
 	if err := makePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("runtime folder: %w", err)
 	}
@@ -140,9 +145,13 @@ var errGone = errors.New("its process is gone")
 // records lists the sessions of this user by mount point, the newest first. Some may be gone.
 func (p *program) records() ([]*record, error) {
 	dir := p.runtimeDir()
-	entries, err := os.ReadDir(dir)
+	err := checkPrivateDir(dir) // in a shared folder another user could have made it first
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, nil
+	}
+	var entries []os.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("runtime folder: %w", err)
@@ -153,13 +162,9 @@ func (p *program) records() ([]*record, error) {
 		if !ok {
 			continue
 		}
-		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		r, err := readRecord(dir, name)
 		if errors.Is(err, iofs.ErrNotExist) {
 			continue // it ended meanwhile
-		}
-		r := &record{name: name}
-		if err == nil {
-			err = json.Unmarshal(raw, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("record %s: %w", filepath.Join(dir, e.Name()), err)
@@ -174,4 +179,33 @@ func (p *program) records() ([]*record, error) {
 		return a.Started.After(b.Started)
 	})
 	return list, nil
+}
+
+// maxRecord bounds a record in bytes.
+const maxRecord = 64 << 10
+
+// readRecord reads the record of a name.
+func readRecord(dir, name string) (*record, error) {
+	f, err := os.Open(filepath.Join(dir, name+".json"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := readLimited(f, maxRecord)
+	if err != nil {
+		return nil, err
+	}
+	return parseRecord(name, raw)
+}
+
+// parseRecord reads what listen wrote.
+func parseRecord(name string, raw []byte) (*record, error) {
+	r := &record{name: name}
+	if err := json.Unmarshal(raw, r); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(r.Mountpoint) || r.PID <= 0 {
+		return nil, fmt.Errorf("process %d on %q is no session", r.PID, r.Mountpoint)
+	}
+	return r, nil
 }

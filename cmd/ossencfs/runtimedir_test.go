@@ -70,13 +70,24 @@ func TestRuntimeFolderOfOthersIsRefused(t *testing.T) {
 }
 
 func TestDamagedRecord(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "x.json"), []byte("{"), 0o600); err != nil {
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := makePrivateDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	p, _, _ := testProgram(t, map[string]string{"OSSENCFS_RUNTIME_DIR": dir})
-	if _, err := p.records(); err == nil || !strings.Contains(err.Error(), "x.json") {
-		t.Errorf("got %v", err)
+	for name, text := range map[string]string{"cut": "{", "no session": `{"mountpoint":"relative","pid":7}`, "huge": strings.Repeat(" ", maxRecord+1)} {
+		if err := os.WriteFile(filepath.Join(dir, "x.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.records(); err == nil || !strings.Contains(err.Error(), "x.json") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.records(); err == nil || !strings.Contains(err.Error(), "open to other users") {
+		t.Errorf("open folder: got %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -23,9 +24,12 @@ import (
 type session struct {
 	cfg     *mountConfig
 	log     *slog.Logger
+	ring    *keys.Keyring
+	notices noticeRelay
 	bucket  *object.Bucket
 	cache   *cache.Cache
 	server  *fs.Server
+	daemon  *daemon // nil: the mount ends with this process
 	record  *record
 	runtime string // runtime folder
 	control *control
@@ -34,8 +38,10 @@ type session struct {
 	hurry    context.Context // ends when uploads must be left for the next mount
 	hurryNow context.CancelFunc
 
+	upgraded chan struct{} // closed when another binary shall go on with the mount
 	finished chan struct{} // closed when everything is released
-	mu       sync.Mutex    // mu guards result
+	asking   sync.Mutex    // one question to the supervisor at a time
+	mu       sync.Mutex    // mu guards result, and the closing of upgraded
 	result   result
 }
 
@@ -47,7 +53,7 @@ type result struct {
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
 func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger) (_ *session, err error) {
-	s := &session{cfg: cfg, log: log, runtime: c.runtimeDir(), finished: make(chan struct{})}
+	s := &session{cfg: cfg, log: log, daemon: p.daemon, runtime: c.runtimeDir(), upgraded: make(chan struct{}), finished: make(chan struct{})}
 	s.hurry, s.hurryNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -57,23 +63,26 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	if err := noCoreDumps(); err != nil {
 		return nil, err
 	}
-	cfg.object.Keyring = p.ring
-	if err := s.connect(ctx); err != nil {
+	if name := c.read().text("key-passphrase-env"); name != "" { // it was read; commands that run later have no use for it
+		if err := os.Unsetenv(name); err != nil {
+			return nil, fmt.Errorf("forget the passphrase in %s: %w", name, err)
+		}
+	}
+	s.ring = p.ring
+	cfg.object.Keyring, cfg.object.PinFile, cfg.object.Notice = p.ring, cfg.pin.file(), s.notices.take
+	if err := s.connect(ctx, c.program); err != nil {
 		return nil, err
+	}
+	if s.daemon != nil {
+		cfg.cache.Life = s.daemon.hello.Life
 	}
 	cfg.cache.Bucket, cfg.cache.Logger = s.bucket, log
 	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
 		return nil, err
 	}
+	s.notices.attach(s.cache)
 	cfg.fs.Logger = log
-	if s.server, err = fs.Mount(ctx, s.cache, cfg.dir, cfg.fs); err != nil {
-		return nil, fail(exitMountPoint, err, "what fusermount3 or the kernel said is above, or in the log; the mount point must be yours to write to")
-	}
-	if err := cfg.remountNoexec(); err != nil {
-		return nil, err
-	}
-	s.record = newRecord(cfg.dir, cfg.target.String(), cfg.cache.Dir, p.logFile)
-	listener, err := s.record.listen(s.runtime)
+	listener, err := s.mount(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +90,28 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	return s, noDebuggers()
 }
 
-// connect opens the bucket and proves that the master key fits, within seconds.
-func (s *session) connect(ctx context.Context) error {
+// mount mounts, or takes a mount over, and returns the control socket.
+func (s *session) mount(ctx context.Context, p *prepared) (listener net.Listener, err error) {
+	cfg := s.cfg
+	if s.daemon != nil {
+		s.server, s.record, listener, err = s.daemon.adopt(ctx, s.cache, cfg.fs)
+		if err == nil && s.daemon.first() {
+			err = cfg.remountNoexec()
+		}
+		return listener, err
+	}
+	if s.server, err = fs.Mount(ctx, s.cache, cfg.dir, cfg.fs); err != nil {
+		return nil, fail(exitMountPoint, err, "what fusermount3 or the kernel said is above, or in the log; the mount point must be yours to write to")
+	}
+	if err := cfg.remountNoexec(); err != nil {
+		return nil, err
+	}
+	s.record = newRecord(cfg.dir, cfg.target.String(), cfg.cache.Dir, p.logFile)
+	return s.record.listen(s.runtime)
+}
+
+// connect opens the bucket and its volume, which proves that the master key fits, within seconds.
+func (s *session) connect(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var err error
@@ -90,9 +119,9 @@ func (s *session) connect(ctx context.Context) error {
 		return fmt.Errorf("open bucket %s: %w", s.cfg.target.bucket, err)
 	}
 	if err := s.bucket.VerifyKey(ctx); err != nil {
-		return fmt.Errorf("check the master key with %s: %w", s.cfg.target, err)
+		return s.cfg.pin.explain(fmt.Errorf("open the volume of %s: %w", s.cfg.target, err))
 	}
-	return nil
+	return p.remember(s.bucket, s.cfg.pin)
 }
 
 // remountNoexec adds a flag that the mount itself cannot carry.
@@ -121,12 +150,16 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	defer stop()
 	select {
 	case <-s.server.Done():
+	case <-s.upgraded:
+		return s.handOver()
 	case <-sig.first.Done():
+		s.daemon.say(msgEnding)
 		s.endMount(sig.second)
 	case <-ctx.Done():
 		s.hurryNow()
 		s.endMount(s.hurry)
 	}
+	s.daemon.say(msgEnding)
 	s.server.Wait()
 	if left := s.status().PendingFiles; left > 0 && s.hurry.Err() == nil {
 		s.log.Info("unmounted; uploading what is left", "files", left)
@@ -167,7 +200,8 @@ func (s *session) endMount(second context.Context) {
 // close releases everything in the order in which it depends on each other, and tells those who wait.
 func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 	var errs []error
-	if s.server != nil {
+	if s.server != nil { // else it is the supervisor's to say whether the mount ends
+		s.daemon.say(msgEnding)
 		if err := s.server.Unmount(); err != nil { // it is busy, and must not stay behind without us
 			errs = append(errs, err, detach(s.cfg.dir))
 		}

@@ -15,8 +15,9 @@ type signals struct {
 	stop   func()
 }
 
-// catchSignals begins to listen. SIGHUP is ignored, so that a mount outlives its terminal.
-func catchSignals() *signals {
+// catchSignals begins to listen. SIGHUP is ignored, so that a mount outlives its terminal. orders tells how many signals the
+// supervisor got, nil when there is none; the same one may have come to both processes, as a terminal and systemd send it.
+func catchSignals(orders <-chan int) *signals {
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGHUP)
@@ -26,12 +27,19 @@ func catchSignals() *signals {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for _, cancel := range []context.CancelFunc{cancelFirst, cancelSecond} {
+		for direct, ordered := 0, 0; max(direct, ordered) < 2; {
 			select {
 			case <-ch:
-				cancel()
+				direct++
+			case ordered = <-orders:
 			case <-done:
 				return
+			}
+			if max(direct, ordered) > 0 {
+				cancelFirst()
+			}
+			if max(direct, ordered) > 1 {
+				cancelSecond()
 			}
 		}
 	}()

@@ -15,7 +15,7 @@ import (
 )
 
 func statusCommand() *command {
-	return &command{name: "status", usage: statusUsage, run: runStatus, options: []option{{name: "json", cli: true}, {name: "watch", cli: true}}}
+	return &command{name: "status", usage: statusUsage, run: runStatus, options: []option{{name: "json", cli: true}, {name: "watch", cli: true}, {name: "check", cli: true}}}
 }
 
 func runStatus(ctx context.Context, c *call) error {
@@ -33,6 +33,9 @@ func runStatus(ctx context.Context, c *call) error {
 	asJSON, watch := r.is("json"), r.is("watch")
 	if r.err != nil {
 		return r.err
+	}
+	if r.is("check") {
+		return c.checkStatus(ctx, dir)
 	}
 	if !watch {
 		return c.showStatus(ctx, dir, asJSON)
@@ -80,6 +83,27 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 	return nil
 }
 
+// checkStatus says nothing but by its exit code whether the buckets have everything.
+func (c *call) checkStatus(ctx context.Context, dir string) error {
+	list, err := c.askAll(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if dir != "" && len(list) == 0 {
+		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
+	}
+	for i := range list {
+		m := &list[i]
+		switch {
+		case m.Error != "":
+			return fail(exitMountPoint, fmt.Errorf("the mount at %s does not answer: %s", m.Mountpoint, m.Error))
+		case m.PendingFiles > 0 || m.UnderWay > 0:
+			return quiet(exitPending)
+		}
+	}
+	return nil
+}
+
 // askAll asks the sessions of this user, or those on one mount point. Records of sessions that are gone are removed on
 // the way.
 func (c *call) askAll(ctx context.Context, dir string) ([]mountStatus, error) {
@@ -119,7 +143,9 @@ func writeStatus(w io.Writer, m *mountStatus) {
 	if m.Error != "" {
 		return
 	}
-	m.write(w)
+	m.uploadStatus.write(w)
+	m.trustStatus.write(w)
+	fmt.Fprintf(w, "  daemon      %s\n", m.Health.text(m.Daemon, m.Version))
 	fmt.Fprintf(w, "  durability  close=%s fsync=%s\n", m.Close, m.Fsync)
 	if m.LogFile != "" {
 		fmt.Fprintf(w, "  log         %s\n", m.LogFile)

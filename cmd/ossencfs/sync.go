@@ -18,23 +18,9 @@ func runSync(ctx context.Context, c *call) error {
 	if err := c.wantArgs("PATH"); err != nil {
 		return err
 	}
-	path, err := resolvePath(c.args[0])
+	rec, rel, err := c.sessionAbove(c.args[0])
 	if err != nil {
 		return err
-	}
-	m, rel, ok, err := mountAbove(path)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fail(exitMountPoint, fmt.Errorf("%s is not in a mount of ossencfs", path), "`ossencfs status` lists the mounts")
-	}
-	rec, err := c.findRecord(m.dir)
-	if err != nil {
-		return err
-	}
-	if rec == nil {
-		return fail(exitMountPoint, fmt.Errorf("%s is mounted by somebody else, or with another runtime folder", m.dir))
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -43,14 +29,33 @@ func runSync(ctx context.Context, c *call) error {
 	finish()
 	switch {
 	case errors.Is(err, errGone):
-		return fail(exitMountPoint, fmt.Errorf("the mount at %s is dead: %w", m.dir, err), "mount it again; what it had not uploaded is in its cache folder")
+		return fail(exitMountPoint, fmt.Errorf("the mount at %s is dead: %w", rec.Mountpoint, err), "mount it again; what it had not uploaded is in its cache folder")
 	case ctx.Err() != nil:
 		return fail(exitInterrupted, errors.New("interrupted; the uploads go on in the background"), "`ossencfs status` shows them")
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(c.stdout, "the bucket has %s\n", path)
+	fmt.Fprintf(c.stdout, "the bucket has %s\n", filepath.Join(rec.Mountpoint, rel))
 	return nil
+}
+
+// sessionAbove finds the session that a path is in, and the path in its mount.
+func (p *program) sessionAbove(path string) (rec *record, rel string, err error) {
+	if path, err = resolvePath(path); err != nil {
+		return nil, "", err
+	}
+	m, rel, ok, err := mountAbove(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if !ok {
+		return nil, "", fail(exitMountPoint, fmt.Errorf("%s is not in a mount of ossencfs", path), "`ossencfs status` lists the mounts")
+	}
+	rec, err = p.findRecord(m.dir)
+	if err == nil && rec == nil {
+		err = fail(exitMountPoint, fmt.Errorf("%s is mounted by somebody else, or with another runtime folder", m.dir))
+	}
+	return rec, rel, err
 }
 
 // resolvePath is the absolute path of a file without symbolic links on the way to it. The file itself may be a link, or gone.

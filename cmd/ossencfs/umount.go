@@ -15,6 +15,15 @@ func umountCommand() *command {
 	return &command{name: "umount", usage: umountUsage, run: runUmount, options: []option{{name: "now", cli: true}}}
 }
 
+// namedMount is the folder that the argument names, and the record of what is mounted there; nil for nothing of ours.
+func (c *call) namedMount() (dir string, rec *record, err error) {
+	if dir, err = resolveDir(c.args[0]); err != nil {
+		return "", nil, fail(exitMountPoint, err)
+	}
+	rec, err = c.findRecord(dir)
+	return dir, rec, err
+}
+
 func runUmount(ctx context.Context, c *call) error {
 	if err := c.wantArgs("DIR"); err != nil {
 		return err
@@ -24,11 +33,7 @@ func runUmount(ctx context.Context, c *call) error {
 	if r.err != nil {
 		return r.err
 	}
-	dir, err := resolveDir(c.args[0])
-	if err != nil {
-		return fail(exitMountPoint, err)
-	}
-	rec, err := c.findRecord(dir)
+	dir, rec, err := c.namedMount()
 	if err != nil {
 		return err
 	}

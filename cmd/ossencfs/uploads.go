@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // uploadStatus is the part of a mount's status that the cache knows. Counts are since the mount.
@@ -17,10 +20,13 @@ type uploadStatus struct {
 	Retries       int64           `json:"retries"`
 	Errors        int64           `json:"errors"`
 	Conflicts     int64           `json:"conflicts"` // files of which both versions were kept
+	LeftOut       int             `json:"left_out"`  // objects in listed directories that cannot be shown
 	Failures      []uploadFailure `json:"failures"`  // tried again for as long as it takes
 	CacheUsed     int64           `json:"cache_used_bytes"`
 	CacheLimit    int64           `json:"cache_limit_bytes"`
 	OpenFiles     int             `json:"open_files"`
+	Replayed      int64           `json:"replayed_calls"` // executed by a daemon that died, answered by this one
+	Disk          string          `json:"disk,omitempty"` // what is wrong with the disk of the cache
 }
 
 // requestCounts are requests that changed the bucket.
@@ -46,8 +52,8 @@ func (s *session) status() uploadStatus {
 		PendingFiles: c.PendingFiles, PendingBytes: c.PendingBytes, UnderWay: c.Requests,
 		Requests:  requestCounts{Put: c.Puts, Copy: c.Copies, Delete: c.Deletes, Tag: c.Tags},
 		SentBytes: c.SentBytes, SentPerSecond: s.rate.per(time.Now(), c.SentBytes),
-		Retries: c.Retries, Errors: c.Errors, Conflicts: c.Conflicts, Failures: make([]uploadFailure, 0, len(c.Failures)),
-		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, OpenFiles: c.OpenFiles,
+		Retries: c.Retries, Errors: c.Errors, Conflicts: c.Conflicts, LeftOut: c.LeftOut, Failures: make([]uploadFailure, 0, len(c.Failures)),
+		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, OpenFiles: c.OpenFiles, Replayed: c.Replayed, Disk: c.Disk,
 	}
 	for _, f := range c.Failures {
 		u.Failures = append(u.Failures, uploadFailure(f))
@@ -71,7 +77,21 @@ func (u *uploadStatus) write(w io.Writer) {
 			fmt.Fprintf(w, "              and %d more\n", len(u.Failures)-i)
 			break
 		}
-		fmt.Fprintf(w, "              %s: %s (%d attempts)\n", f.Path, f.Error, f.Attempts)
+		fmt.Fprintf(w, "              %s: %s (%d attempts)\n", printable(f.Path), printable(f.Error), f.Attempts)
+	}
+	if u.LeftOut > 0 {
+		fmt.Fprintf(w, "  left out    %d objects whose names cannot be shown; the log names the first of each directory\n", u.LeftOut)
 	}
 	fmt.Fprintf(w, "  cache       %s of %s; %s open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), files(int64(u.OpenFiles)))
+	if u.Disk != "" {
+		fmt.Fprintf(w, "  disk        %s\n", printable(u.Disk))
+	}
+}
+
+// printable is a name as it is, or quoted when it could write over a terminal: names come from the bucket.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) >= 0 {
+		return strconv.Quote(s)
+	}
+	return s
 }

@@ -7,12 +7,15 @@ OSS client-side encryption, so the official SDKs read what it writes and it read
 usage:
     ossencfs mount oss://BUCKET[/PREFIX] DIR [options]   mount a bucket
     ossencfs umount [--now] DIR                          upload what is pending, then unmount
+    ossencfs upgrade DIR                                 go on with this binary, files stay open
     ossencfs status [--json] [--watch] [DIR]             mounts, pending uploads, rates, errors, cache
     ossencfs sync PATH                                   return when the bucket has all of PATH
     ossencfs put FILE oss://BUCKET/KEY [options]         encrypt and upload one file, no mount needed
     ossencfs get oss://BUCKET/KEY FILE [options]         download and decrypt one object
-    ossencfs inspect oss://BUCKET/KEY [options]          show an object's envelope, no key needed
+    ossencfs inspect oss://BUCKET/KEY [options]          show how an object is encrypted, no key needed
+    ossencfs verify PATH|oss://BUCKET[/PREFIX] [options] look for what was changed, lost or left over in the bucket
     ossencfs keygen FILE [options]                       make an RSA key
+    ossencfs key COMMAND oss://BUCKET [options]          slots, recovery codes, rotation, hosts: ` + "`ossencfs help key`" + `
     ossencfs demo DIR [-- COMMAND...]                    try it: a mount on an emulated bucket, no account needed
     ossencfs emulator [options]                          run the OSS and KMS emulator alone
     ossencfs version                                     print the version
@@ -51,6 +54,25 @@ master key:
                                 passphrase of the RSA key, or of the KMS encryption context; else it is asked for
     --matdesc NAME=VALUE        description of the key, may be repeated
     --dialect both|current|legacy   header sets to write (both)
+    --box full|tags-only        tags-only leaves content keys out of boxes: each file then costs an operation of the master key
+    --kms-qps N                 calls to KMS per second at most (300)
+`
+
+// hostUsage is the part of the manual of mount about hosts that cannot read.
+const hostUsage = `
+write-only host, instead of a master key (docs/WRITE-ONLY.md):
+    --host-bundle FILE          bundle of ` + "`ossencfs key export-host`" + `: this host writes, and reads nothing that is in the bucket
+    --machine-key file|systemd-creds    what keeps the key of its cache (file)
+    --machine-key-file FILE     (machine.key in the cache folder)
+`
+
+// trustUsage is the part of manuals about who wrote the objects.
+const trustUsage = `
+what others wrote (in a volume that was empty at first it is refused; docs/CONFIGURATION.md, "Trust"):
+    --accept-foreign[=PREFIX]   read it too, everywhere or below a prefix of the bucket; may be repeated
+    --require-authentic         refuse it in any bucket
+    --strict                    refuse objects that somebody else renamed
+    --volume-id ID              volume key that must be there, for the first use on a new machine; may be repeated
 `
 
 // transferUsage is the part of manuals about uploads in parts.
@@ -65,6 +87,7 @@ Mounts a bucket. The command returns when the mount answers; the mount goes on i
 disk: close is safe against a crash of this program, fsync against a power cut, and uploads follow within seconds.
 
     --foreground                stay in the foreground; Ctrl-C uploads what is pending and unmounts
+    --new-volume                begin in a bucket that holds objects of others, see ` + "`ossencfs help key`" + `
     --read-only                 refuse every change
     --prefix PREFIX             mount only what is below it
     --allow-other               let other users in; the kernel checks modes and owners
@@ -82,6 +105,8 @@ when uploads happen:
     --workers N                 uploads at a time (16)
 others in the bucket:
     --metadata-ttl DURATION     directories are listed again after this time (1m)
+    --exclusive-create local|remote   who decides whether what O_EXCL and mkdir make is new: this machine, or the bucket
+    --lock none|objects         lock in the bucket what is replaced or removed, where others write too; two requests more
     --exclusive                 nobody else writes here: saves a request before an overwrite
     --late-limit DURATION       longest time after which a lost request may still take effect (2m)
 log:
@@ -89,13 +114,23 @@ log:
     --log-level debug|info|warn|error   (warn)
 kernel:
     --writeback                 let the kernel collect small writes; a killed daemon loses what was not fsynced
-` + bucketUsage + keyUsage + transferUsage + `
+` + bucketUsage + keyUsage + hostUsage + trustUsage + transferUsage + `
 Sizes are bytes or carry a unit: 64MiB, 10GiB. Every option can stand in the configuration file and in the environment
 (OSSENCFS_CACHE_SIZE); docs/CONFIGURATION.md has them all.
 
 example, then as a line of /etc/fstab:
     ossencfs mount oss://my-bucket/backup /mnt/backup --region cn-hangzhou --rsa-key ~/oss-key.pem
     oss://my-bucket/backup /mnt/backup fuse.ossencfs _netdev,allow_other,region=cn-hangzhou,rsa_key=/etc/ossencfs/key.pem 0 0
+`
+
+const upgradeUsage = `usage: ossencfs upgrade DIR
+
+Goes on with the mount on DIR with the program that runs this command, for example after a package was updated. The mount
+stays: files stay open, programs in it only wait. The new program is asked first whether it can go on; when it cannot, or
+fails to, the one that made the mount does. Its small supervisor stays the old one until the mount ends.
+
+example:
+    ossencfs upgrade /mnt/backup
 `
 
 const umountUsage = `usage: ossencfs umount [--now] DIR
@@ -110,12 +145,14 @@ example:
     ossencfs umount /mnt/bucket
 `
 
-const statusUsage = `usage: ossencfs status [--json] [--watch] [DIR]
+const statusUsage = `usage: ossencfs status [--json] [--watch] [--check] [DIR]
 
-Shows the mounts of this user, or the one at DIR: pending files and bytes, rates, the last errors, the cache.
+Shows the mounts of this user, or the one at DIR: pending files and bytes, rates, the last errors, the cache, the volume, and what
+in the bucket was not believed.
 
     --json                      one JSON object: {"mounts": [...]}
     --watch                     show it again every second until Ctrl-C
+    --check                     show nothing; exit code 3 while anything is not in the bucket yet, 0 when everything is
 
 example:
     ossencfs status --watch
@@ -136,7 +173,8 @@ Encrypts FILE and uploads it as one object, with its mode, owner and modificatio
 in / gets the name of FILE. An object of that name is replaced.
 
     --quiet                     no progress bar
-` + bucketUsage + keyUsage + transferUsage + `
+    --new-volume                begin in a bucket that holds objects of others, see ` + "`ossencfs help key`" + `
+` + bucketUsage + keyUsage + trustUsage + transferUsage + `
 example:
     ossencfs put backup.tar oss://my-bucket/backups/ --region cn-hangzhou --rsa-key ~/oss-key.pem
 `
@@ -148,19 +186,57 @@ a directory, the object's name is used in it. Objects that were never encrypted 
 
     --quiet                     no progress bar
     --force                     replace FILE when it exists
-` + bucketUsage + keyUsage + `
+` + bucketUsage + keyUsage + trustUsage + `
 example:
     ossencfs get oss://my-bucket/backups/backup.tar . --region cn-hangzhou --rsa-key ~/oss-key.pem
 `
 
 const inspectUsage = `usage: ossencfs inspect oss://BUCKET/KEY [options]
 
-Shows how an object is encrypted: header sets, algorithms, description of the key, sizes, attributes. Needs no key.
+Shows how an object is encrypted: header sets, algorithms, description of the key, sizes, attributes. With a master key also
+whether it is authentic, of which volume, and under which key. Without one nothing is verified.
 
     --json                      one JSON object
-` + bucketUsage + `
+    --no-key                    use no key, also where the configuration names one
+` + bucketUsage + keyUsage + trustUsage + `
 example:
     ossencfs inspect oss://my-bucket/backups/backup.tar --region cn-hangzhou
+`
+
+const verifyUsage = `usage: ossencfs verify PATH|oss://BUCKET[/PREFIX] [options]
+
+Compares what the bucket holds with what was sealed. A PATH in a mount is verified by the mount, which also knows what this
+machine uploaded: older versions that came back, objects that are gone. Without a mount the command needs the keys. Exit
+code 0: nothing is damaged; 10: something is.
+
+    --deep                      read and verify every byte; else only headers, attributes and tags are looked at
+    --repair                    mend what can be mended: upload again what a mount's cache holds whole, write lost leaf tags
+                                again, remove stray leaf tags, abort old unfinished uploads. Content is never deleted
+    --resume                    go on where the same verification was interrupted
+    --json                      a line of JSON for each finding as it is found, and the report last
+    --quiet                     no progress bar
+    --workers N                 requests at a time (16)
+    --limit-rate SIZE           read at most so many bytes per second
+
+damage:
+    tampered, checksum          box, headers, size or bytes do not fit together
+    stripped, unauthentic       an object without a box that can be verified: it had one, or this volume accepts none
+    marker, tag                 of a directory or of later attributes, not made by a key holder; ignored
+    rolled-back, vanished       an older version came back, an object is gone that was not deleted here (mounts only)
+    undecryptable, unreadable   no key opens it; OSS does not hand it out
+    leaf-missing, leaf-wrong    tags of a large object are lost: its ranges cost more to read
+    record, nested-volume       a volume record is forged or missing; another volume begins below
+    misplaced                   with --strict: under a name that it is not bound to
+information:
+    foreign, plain              accepted objects of others
+    moved, outside              copied or renamed, or written, by somebody else
+    attributes                  plain headers that differ from what was sealed; ignored
+    name, symlink               cannot be shown in a mount
+    stray-leaf, orphan, hidden, stale-upload     left over in the hidden area, or unfinished for a day
+` + bucketUsage + keyUsage + trustUsage + `
+example:
+    ossencfs verify /mnt/bucket --deep
+    ossencfs verify oss://my-bucket/backup --region cn-hangzhou --rsa-key ~/oss-key.pem --deep --limit-rate 50MiB
 `
 
 const keygenUsage = `usage: ossencfs keygen FILE [options]

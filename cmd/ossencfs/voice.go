@@ -18,6 +18,8 @@ const (
 	exitBucket      = 7   // no such bucket or object, or another region
 	exitMountPoint  = 8   // mount point missing, not empty, busy, not a mount
 	exitCache       = 9   // cache folder in use, damaged, or open to others
+	exitTrust       = 10  // something in the bucket is not what a key holder wrote, or its volume record is missing
+	exitIncomplete  = 11  // key check found that something is missing
 	exitInterrupted = 130 // ended by Ctrl-C
 )
 

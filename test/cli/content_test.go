@@ -45,7 +45,8 @@ func TestNamesThatOSSCannotHold(t *testing.T) {
 	ask(t, w, nil, "umount", w.Dir).want(t, ok)
 }
 
-// TestObjectThatCannotBeDecrypted is EIO for its reader and one line in the log; everything else goes on.
+// TestObjectThatCannotBeDecrypted is EIO for its reader, and two lines in the log: what was not believed, and the call that failed for it.
+// Everything else goes on.
 func TestObjectThatCannotBeDecrypted(t *testing.T) {
 	w := procenv.New(t)
 	for _, name := range []string{"good", "damaged"} {
@@ -73,10 +74,10 @@ func TestObjectThatCannotBeDecrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(log, []byte("\n")); n != 1 || !bytes.Contains(log, []byte("damaged")) {
-		t.Errorf("want one line that names the object, got:\n%s%s", log, a.stderr)
+	if n := bytes.Count(log, []byte("\n")); n != 2 || bytes.Count(log, []byte("path=/damaged ")) != 2 || !bytes.Contains(log, []byte("kind=tampered")) {
+		t.Errorf("want two lines that name the object, got:\n%s%s", log, a.stderr)
 	}
-	ask(t, w, nil, "get", "oss://"+procenv.Bucket+"/damaged", filepath.Join(w.Base, "out"), "--rsa-key", w.Key).want(t, key, "damaged")
+	ask(t, w, nil, "get", "oss://"+procenv.Bucket+"/damaged", filepath.Join(w.Base, "out"), "--rsa-key", w.Key).want(t, trust, "damaged")
 	if _, err := os.Stat(filepath.Join(w.Base, "out")); err == nil {
 		t.Error("get left a file")
 	}

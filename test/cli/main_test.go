@@ -30,6 +30,8 @@ const (
 	bucket      = 7
 	mountPoint  = 8
 	cacheFolder = 9
+	trust       = 10
+	incomplete  = 11
 )
 
 // answer is how a command ended.

@@ -104,7 +104,7 @@ func TestMountRefusesWrongKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = ask(t, w, nil, with("--rsa-key", other)...)
-	a.want(t, key, "wrong master key", "canary")
+	a.want(t, key, "wrong master key", "no slot is for a key that is given")
 	wantNothingLeft(t, w)
 	locked := otherKey(t, w, "locked.pem", "--key-passphrase-file", write(t, filepath.Join(w.Base, "right"), "right\n", 0o600))
 	wrong := write(t, filepath.Join(w.Base, "wrong"), "wrong\n", 0o600)

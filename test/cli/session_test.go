@@ -26,6 +26,19 @@ type status struct {
 		PendingFiles int64  `json:"pending_files"`
 		Requests     struct{ Put int64 }
 		Failures     []struct{ Path, Error string }
+		Volume       struct {
+			Writer    string
+			Epoch     int
+			Authentic bool
+		}
+		Integrity struct {
+			Counts map[string]int
+			Last   []struct{ Kind, Path, Error string }
+		}
+		MasterKeys struct {
+			RSA int64 `json:"rsa_private_operations"`
+			KMS int64 `json:"kms_calls"`
+		} `json:"master_keys"`
 	}
 }
 
@@ -76,6 +89,29 @@ func TestBackgroundMount(t *testing.T) {
 	ask(t, w, nil, "umount", w.Dir).want(t, mountPoint, "nothing of ours is mounted")
 	ask(t, w, nil, "status", w.Dir).want(t, mountPoint, "nothing of ours is mounted")
 	ask(t, w, nil, "sync", w.Dir).want(t, mountPoint, "is not in a mount")
+}
+
+// TestStatusCheck: a script can ask whether the bucket has everything.
+func TestStatusCheck(t *testing.T) {
+	w := procenv.New(t)
+	mount(t, w)
+	ask(t, w, nil, "status", "--check", w.Dir).want(t, ok)
+	w.Server.AddFault(emulator.Fault{Operation: "PutObject", Status: 403, Code: "AccessDenied"})
+	if err := os.WriteFile(filepath.Join(w.Dir, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, w, nil, "status", "--check"); a.code != pending || a.stdout != "" {
+		t.Errorf("while a file is pending: exit code %d, %q", a.code, a.stdout)
+	}
+	w.Server.ClearFaults()
+	ask(t, w, nil, "sync", w.Dir).want(t, ok)
+	ask(t, w, nil, "status", "--check", w.Dir).want(t, ok)
+	if err := os.Remove(filepath.Join(w.Dir, "file")); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, w, nil, "status", "--check", w.Dir).want(t, pending)
+	ask(t, w, nil, "umount", w.Dir).want(t, ok)
+	ask(t, w, nil, "status", "--check", w.Dir).want(t, mountPoint, "nothing of ours is mounted")
 }
 
 // TestBusyMountStays: umount of a mount in use says so and changes nothing.

@@ -73,7 +73,7 @@ func shell(t *testing.T, name string, args ...string) {
 
 func checkMemory(t *testing.T, d *procenv.Daemon, way string) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Pid()))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.DaemonPid(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

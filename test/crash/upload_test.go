@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,4 +59,44 @@ func TestKillWhileUploading(t *testing.T) {
 		}
 	}
 	d.Unmount(t)
+}
+
+// TestKillAtBeginningOfParts kills the daemon when an upload in parts was begun whose id it does not know yet. The next one goes on with
+// another upload, or removes the file, and leaves none behind.
+func TestKillAtBeginningOfParts(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		w := procenv.New(t)
+		w.Extra = []string{"--settle", "0s", "--late-limit", "1s", "--multipart-threshold", "1MiB", "--part-size", "256KiB"}
+		d := w.Start(t, nil)
+		var once sync.Once
+		w.Server.Watch(func(s emulator.Step) {
+			if s.Operation == "InitiateMultipartUpload" && s.Moment == emulator.After {
+				once.Do(d.Strike)
+			}
+		})
+		if !d.Ready(t) {
+			t.Fatal("the mount ended")
+		}
+		file := filepath.Join(w.Dir, "large")
+		if err := os.WriteFile(file, make([]byte, 3<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		procenv.WaitFor(t, "the end of the daemon", d.Ended)
+		d.Crash(t)
+		w.Server.Watch(nil)
+		if len(w.Server.Uploads(procenv.Bucket)) != 1 {
+			t.Fatal("no upload was begun: the test shows nothing")
+		}
+		d = w.Mount(t)
+		if removed {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Run(t, "sync", w.Dir)
+		d.Unmount(t)
+		if left := w.Server.Uploads(procenv.Bucket); len(left) > 0 {
+			t.Errorf("removed %t: uploads are left: %q", removed, left)
+		}
+	}
 }

@@ -161,7 +161,8 @@ func (w *world) ossencfs(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, w.binary, args...)
-	cmd.Env = append(os.Environ(), "OSS_ACCESS_KEY_ID="+w.server.AccessKeyID(), "OSS_ACCESS_KEY_SECRET="+w.server.AccessKeySecret())
+	cmd.Env = append(os.Environ(), "OSS_ACCESS_KEY_ID="+w.server.AccessKeyID(), "OSS_ACCESS_KEY_SECRET="+w.server.AccessKeySecret(),
+		"OSSENCFS_STATE_DIR="+w.state())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("ossencfs %s: %w\n%s", args[0], err, out)
 	}
@@ -179,7 +180,7 @@ func (w *world) mount(t *testing.T, prefix, kind, dialect string) string {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"mount", "oss://" + w.bucket + "/" + prefix, dir}, w.flags(kind)...)
+	args := append([]string{"mount", "oss://" + w.bucket + "/" + prefix, dir, "--new-volume"}, w.flags(kind)...)
 	args = append(args, "--dialect", dialect, "--cache-dir", filepath.Join(base, "cache"),
 		"--multipart-threshold", "256KiB", "--part-size", "100KiB")
 	if err := w.ossencfs(args...); err != nil {
@@ -193,9 +194,15 @@ func (w *world) mount(t *testing.T, prefix, kind, dialect string) string {
 	return dir
 }
 
+// state is the folder in which this host remembers volumes.
+func (w *world) state() string { return filepath.Join(filepath.Dir(w.caFile), "state") }
+
 // empty removes all objects.
 func (w *world) empty(t *testing.T) {
 	t.Helper()
+	if err := os.RemoveAll(w.state()); err != nil { // the host that comes next does not know this bucket
+		t.Fatal(err)
+	}
 	for _, o := range w.server.Objects(w.bucket) {
 		if err := w.server.RemoveObject(w.bucket, o.Key); err != nil {
 			t.Fatal(err)

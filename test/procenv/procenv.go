@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,9 +66,12 @@ func noteSources() error {
 	})
 }
 
-// Binary builds the product once per test process and returns its path.
+// Binary builds the product once per test process and returns its path, or that of OSSENCFS_TEST_BINARY, for users who cannot build. The tag makes the points of package cache/killpoint real.
 func Binary(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv("OSSENCFS_TEST_BINARY"); path != "" {
+		return path
+	}
 	build.once.Do(func() {
 		if build.err = noteSources(); build.err != nil {
 			return
@@ -75,7 +80,8 @@ func Binary(t testing.TB) string {
 		if build.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(build.dir, "ossencfs"), "github.com/ossencfs/ossencfs/cmd/ossencfs").CombinedOutput()
+		out, err := exec.Command("go", "build", "-tags", "faultpoints", "-o", filepath.Join(build.dir, "ossencfs"),
+			"github.com/ossencfs/ossencfs/cmd/ossencfs").CombinedOutput()
 		if err != nil {
 			build.err = fmt.Errorf("go build: %w\n%s", err, out)
 		}
@@ -89,12 +95,13 @@ func Binary(t testing.TB) string {
 // World is one bucket with one RSA key, and the folders of one user.
 type World struct {
 	Server  *emulator.Server
-	Base    string // temporary folder of the test; everything below lies in it
-	Store   string // the emulator's folder
-	Cache   string // cache folder of the mounts
-	Dir     string // mount point
-	Key     string // file of the private key
-	LogFile string // what the daemons wrote to standard error
+	Base    string   // temporary folder of the test; everything below lies in it
+	Store   string   // the emulator's folder
+	Cache   string   // cache folder of the mounts
+	Dir     string   // mount point
+	Key     string   // file of the private key
+	LogFile string   // what the daemons wrote to standard error
+	Keys    []string // options that name the master keys of mounts; nil: --rsa-key Key
 	Extra   []string
 }
 
@@ -138,10 +145,11 @@ func RequireFUSE(t testing.TB) {
 	}
 }
 
-// Env is the environment of the product's processes: credentials, and a runtime folder of the test's own.
+// Env is the environment of the product's processes: credentials, and folders of the test's own for runtime and state.
 func (w *World) Env() []string {
 	return append(os.Environ(), "OSS_ACCESS_KEY_ID="+w.Server.AccessKeyID(), "OSS_ACCESS_KEY_SECRET="+w.Server.AccessKeySecret(),
-		"OSS_ENDPOINT="+w.Server.Endpoint(), "OSS_REGION="+w.Server.Region(), "OSSENCFS_RUNTIME_DIR="+filepath.Join(w.Base, "run"))
+		"OSS_ENDPOINT="+w.Server.Endpoint(), "OSS_REGION="+w.Server.Region(), "OSSENCFS_RUNTIME_DIR="+filepath.Join(w.Base, "run"),
+		"OSSENCFS_STATE_DIR="+filepath.Join(w.Base, "state"))
 }
 
 // Try runs the product and returns what it printed.
@@ -170,79 +178,144 @@ type Daemon struct {
 	w   *World
 	cmd *exec.Cmd
 	end chan error
+	// gone: the whole group has ended, and its number may be somebody else's by now.
+	gone atomic.Bool
 }
 
 // Mount starts the product in the foreground and returns when the mount answers.
 func (w *World) Mount(t testing.TB, args ...string) *Daemon {
+	t.Helper()
+	d := w.Start(t, nil, args...)
+	if !d.Ready(t) {
+		data, _ := os.ReadFile(w.LogFile)
+		t.Fatalf("the mount ended: %v\n%s", d.Wait(), data)
+	}
+	return d
+}
+
+// Start starts the product in the foreground, with further variables in its environment, and does not wait for the mount. Its
+// processes are a group of their own, so that all of them can be killed.
+func (w *World) Start(t testing.TB, env []string, args ...string) *Daemon {
 	t.Helper()
 	log, err := os.OpenFile(w.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	all := append([]string{"mount", "oss://" + Bucket, w.Dir, "--rsa-key", w.Key, "--cache-dir", w.Cache, "--foreground"}, w.Extra...)
+	all := append([]string{"mount", "oss://" + Bucket, w.Dir, "--cache-dir", w.Cache, "--foreground"}, w.Extra...)
+	if w.Keys == nil {
+		all = append(all, "--rsa-key", w.Key)
+	}
+	all = append(all, w.Keys...)
 	d := &Daemon{w: w, cmd: exec.Command(Binary(t), append(all, args...)...), end: make(chan error, 1)}
-	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = w.Env(), log, log
+	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = append(w.Env(), env...), log, log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { d.end <- d.cmd.Wait() }()
 	t.Cleanup(func() { d.Kill(t) })
-	WaitFor(t, "the mount", func() bool {
-		select {
-		case err := <-d.end:
-			d.end <- err
-			data, _ := os.ReadFile(w.LogFile)
-			t.Fatalf("the mount ended: %v\n%s", err, data)
-		default:
-		}
-		_, err := w.Try(t, "status", w.Dir)
-		return err == nil && Mounted(w.Dir)
-	})
 	return d
 }
 
-// Pid is the process id of the daemon.
-func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
-
-// Kill sends SIGKILL, waits for the end of the process and removes the dead mount point.
-func (d *Daemon) Kill(t testing.TB) {
+// Ready waits until the mount answers; false when the daemon ended instead.
+func (d *Daemon) Ready(t testing.TB) bool {
 	t.Helper()
+	ended := false
+	WaitFor(t, "the mount", func() bool {
+		if ended = d.Ended(); ended {
+			return true
+		}
+		_, err := d.w.Try(t, "status", d.w.Dir)
+		return err == nil && Mounted(d.w.Dir)
+	})
+	return !ended
+}
+
+// Ended says whether the daemon has ended.
+func (d *Daemon) Ended() bool {
 	select {
 	case err := <-d.end:
 		d.end <- err
+		return true
 	default:
-		if err := d.cmd.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Error(err)
-		}
-		err := <-d.end
-		d.end <- err
+		return false
 	}
+}
+
+// Wait waits for the end of the daemon.
+func (d *Daemon) Wait() error {
+	err := <-d.end
+	d.end <- err
+	return err
+}
+
+// Pid is the process that was started: the supervisor, which leads the group.
+func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
+
+// Kill sends SIGKILL, waits for the end of the processes and removes the dead mount point.
+func (d *Daemon) Kill(t testing.TB) {
+	t.Helper()
+	d.Crash(t)
 	if Mounted(d.w.Dir) {
 		Detach(t, d.w.Dir)
 	}
 }
 
-// Crash sends SIGKILL and leaves the dead mount point as a user finds it.
+// Strike sends SIGKILL to all processes of the daemon and does not wait.
+func (d *Daemon) Strike() {
+	if !d.gone.Load() {
+		_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
+	}
+}
+
+// Crash sends SIGKILL to all processes of the daemon, waits for their end and leaves the dead mount point as a user finds it.
 func (d *Daemon) Crash(t testing.TB) {
 	t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	d.Strike()
+	_ = d.Wait()
+	WaitFor(t, "the end of the daemon's processes", func() bool { return d.gone.Load() || len(groupOf(t, d.Pid())) == 0 })
+	d.gone.Store(true)
+}
+
+// groupOf lists the living processes of a group.
+func groupOf(t testing.TB, pgid int) (pids []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
 		t.Fatal(err)
 	}
-	err := <-d.end
-	d.end <- err
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) < 3 || fields[2] != strconv.Itoa(pgid) || fields[0] == "X" {
+			continue
+		}
+		// A first thread that has ended counts as long as others of its process wait for a disk: they keep its locks.
+		if tasks, err := os.ReadDir(filepath.Join(filepath.Dir(path), "task")); fields[0] == "Z" && (err != nil || len(tasks) <= 1) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // Unmount drains and unmounts, and checks that the daemon ended well.
 func (d *Daemon) Unmount(t testing.TB) {
 	t.Helper()
 	d.w.Run(t, "umount", d.w.Dir)
-	err := <-d.end
-	d.end <- err
-	if err != nil {
+	if err := d.Wait(); err != nil {
 		data, _ := os.ReadFile(d.w.LogFile)
 		t.Fatalf("the daemon ended with %v\n%s", err, data)
 	}
+	d.gone.Store(true)
 }
 
 // Detach removes a mount point whose daemon is gone.

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Describe is the line that Tree has for one file.
+func Describe(path string) (string, error) { return describe(path) }
+
 // describe tells what a program can notice of one file. Directory sizes, access and change times are left out.
 func describe(path string) (string, error) {
 	var st unix.Stat_t

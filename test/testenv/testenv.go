@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +41,14 @@ type Options struct {
 	Prefix string
 	// NoMount opens the cache only, which works where FUSE does not.
 	NoMount bool
+	// Object is passed to object.Open; what is set here counts, the rest is filled in.
+	Object object.Options
+	// Connect, when set, changes how the emulator is reached, as through a server in front of it.
+	Connect func(*emulator.Server, *object.Connection)
+	// Bucket, when set, stands between the cache and its bucket.
+	Bucket func(*object.Bucket) cache.Bucket
+	// Emulator, when set, changes what the emulator is started with.
+	Emulator func(*emulator.Options)
 	// Share makes the Env a second mount of another one's bucket, with a cache of its own.
 	Share *Env
 }
@@ -56,6 +65,7 @@ type Env struct {
 	Dir, CacheDir string
 	log           *logBuffer
 	closed        bool
+	noticed       atomic.Pointer[cache.Cache] // who is told what the bucket does not believe
 }
 
 // masterKey is made once per process: a new RSA key takes longer than most tests.
@@ -83,7 +93,7 @@ func New(t testing.TB, o Options) *Env {
 
 func (e *Env) startServer() {
 	e.t.Helper()
-	server, err := emulator.Start(emulator.Options{Buckets: []string{Bucket}})
+	server, err := emulator.Start(e.emulatorOptions())
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -93,6 +103,14 @@ func (e *Env) startServer() {
 			e.t.Error(err)
 		}
 	})
+}
+
+func (e *Env) emulatorOptions() emulator.Options {
+	o := emulator.Options{Buckets: []string{Bucket}}
+	if e.o.Emulator != nil {
+		e.o.Emulator(&o)
+	}
+	return o
 }
 
 // RequireFUSE skips the test on a machine where this user cannot mount.
@@ -125,16 +143,24 @@ func (e *Env) mount() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	e.closed = true // until there is something to end
 	e.Store, err = object.Open(ctx, e.objectOptions(master))
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	if err := e.Store.VerifyKey(ctx); err != nil {
+		e.t.Fatal(err)
+	}
 	co := e.o.Cache
 	co.Bucket, co.Dir, co.Logger = e.Store, e.CacheDir, logger
+	if e.o.Bucket != nil {
+		co.Bucket = e.o.Bucket(e.Store)
+	}
 	e.Cache, err = cache.Open(ctx, co)
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	e.noticed.Store(e.Cache)
 	e.closed = false
 	if e.o.NoMount {
 		return
@@ -149,15 +175,47 @@ func (e *Env) mount() {
 }
 
 func (e *Env) objectOptions(master keys.MasterKey) object.Options {
-	return object.Options{
-		Connection: object.Connection{
-			Bucket: Bucket, Endpoint: e.Server.Endpoint(), Region: e.Server.Region(),
-			Credentials: account{e.Server},
-		},
-		Prefix: e.o.Prefix, Keyring: keys.NewKeyring(master), ReadOnly: e.o.Cache.ReadOnly,
-		DefaultAttr: object.DefaultAttr{UID: e.o.Cache.UID, GID: e.o.Cache.GID, Umask: e.o.Cache.Umask},
+	o := e.o.Object
+	o.Connection = object.Connection{
+		Bucket: Bucket, Endpoint: e.Server.Endpoint(), Region: e.Server.Region(),
+		Credentials: account{e.Server},
 	}
+	if e.o.Connect != nil {
+		e.o.Connect(e.Server, &o.Connection)
+	}
+	if o.Keyring == nil && o.Bundle == nil {
+		o.Keyring = keys.NewKeyring(master)
+	}
+	o.Prefix, o.ReadOnly = e.o.Prefix, e.o.Cache.ReadOnly
+	o.DefaultAttr = object.DefaultAttr{UID: e.o.Cache.UID, GID: e.o.Cache.GID, Umask: e.o.Cache.Umask}
+	o.Notice = func(n object.Notice) {
+		if e.o.Object.Notice != nil {
+			e.o.Object.Notice(n)
+		}
+		if c := e.noticed.Load(); c != nil {
+			c.Noticed(n)
+		}
+	}
+	return o
 }
+
+// ObjectOptions are those of one more client of the same bucket.
+func (e *Env) ObjectOptions() object.Options {
+	master, err := masterKey()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return e.objectOptions(master)
+}
+
+// Forsake ends the cache of a mount that has ended, uploading until ctx ends; Resume opens it again.
+func (e *Env) Forsake(ctx context.Context) error {
+	e.closed = true
+	return errors.Join(e.Cache.Close(ctx, cache.CloseDrain), e.Store.Close())
+}
+
+// Resume mounts again after Forsake.
+func (e *Env) Resume() { e.mount() }
 
 // account gives the emulator's own access key.
 type account struct{ server *emulator.Server }
@@ -186,6 +244,9 @@ func (e *Env) unmount(how cache.CloseMode) {
 	}
 	if err := e.Cache.Close(ctx, how); err != nil {
 		e.t.Errorf("close the cache: %v", err)
+	}
+	if err := e.Store.Close(); err != nil {
+		e.t.Errorf("close the bucket: %v", err)
 	}
 }
 

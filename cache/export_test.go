@@ -1,0 +1,15 @@
+package cache
+
+import "github.com/ossencfs/ossencfs/cache/index"
+
+// Doubt has the attributes of an inode asked for again, as when a listing showed that others changed them.
+func (c *Cache) Doubt(ino Ino) error {
+	return c.db.Update(func(tx *index.Tx) error {
+		i, _, err := tx.Inode(ino)
+		if err != nil {
+			return err
+		}
+		i.AttrKnown = false
+		return tx.PutInode(i)
+	})
+}

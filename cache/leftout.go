@@ -1,0 +1,120 @@
+package cache
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+)
+
+// errClash says that an object has the name of a directory: "a" beside "a/b".
+var errClash = errors.New("a directory has its name")
+
+// leftOut counts the objects of one directory that cannot be shown, and keeps the first for the log.
+type leftOut struct {
+	count  int
+	key    string
+	reason error
+}
+
+func (l *leftOut) add(key string, reason error) {
+	if l.count++; l.count == 1 {
+		l.key, l.reason = key, reason
+	}
+}
+
+// leftOuts are the counts of all directories. The zero value is ready to use.
+type leftOuts struct {
+	mu    sync.Mutex // guards the fields below
+	dirs  map[Ino]int
+	total int
+}
+
+// note takes the result of a listing, and logs it when it is another one than the last time.
+func (l *leftOuts) note(dir Ino, path string, found *leftOut, logger *slog.Logger) {
+	l.mu.Lock()
+	old := l.dirs[dir]
+	if l.dirs == nil {
+		l.dirs = make(map[Ino]int)
+	}
+	l.total += found.count - old
+	if l.dirs[dir] = found.count; found.count == 0 {
+		delete(l.dirs, dir)
+	}
+	l.mu.Unlock()
+	if found.count != 0 && found.count != old {
+		logger.Warn("objects that cannot be shown are left out", "directory", path, "count", found.count, "first", found.key, "reason", found.reason)
+	}
+}
+
+// forget ends the count of a directory that is gone.
+func (l *leftOuts) forget(dir Ino) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total -= l.dirs[dir]
+	delete(l.dirs, dir)
+}
+
+// count is how many objects are left out in the directories that were listed.
+func (l *leftOuts) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
+}
+
+// isDirAt reports whether a name is a directory's.
+func isDirAt(tx *index.Tx, parent Ino, name string) (bool, error) {
+	ino, ok, err := tx.Child(parent, name)
+	if err != nil || !ok {
+		return false, err
+	}
+	i, ok, err := tx.Inode(ino)
+	return ok && isDir(&i), err
+}
+
+// giveWay takes a file from a name that the bucket shows as a directory too: the directory is shown, since all that is in it would be out of
+// reach otherwise. A file that is not in the bucket yet stays until it is; then the directory's objects are left out.
+func (l *lister) giveWay(tx *index.Tx, key, name string) (free bool, err error) {
+	ino, taken, err := tx.Child(l.dir, name)
+	if err != nil || !taken {
+		return err == nil, err
+	}
+	i, ok, err := tx.Inode(ino)
+	if err != nil || !ok || isDir(&i) {
+		return false, err
+	}
+	o, recorded, err := tx.Object(l.key + name)
+	if err != nil {
+		return false, err
+	}
+	mine, err := l.ours(tx, l.key+name)
+	if err != nil {
+		return false, err
+	}
+	if mine || !recorded || !l.c.cleanAt(&i, &o) {
+		l.left.add(key, errFileStays)
+		return false, nil
+	}
+	l.left.add(o.Key, errClash)
+	if err := tx.SawGone(o.Key); err != nil {
+		return false, err
+	}
+	return true, l.c.dropImported(tx, &i, &l.note)
+}
+
+// errFileStays says that a directory has the name of a file that was changed here.
+var errFileStays = errors.New("a file that is not uploaded yet has its name")
+
+// occupied notes that somebody keeps content under the key of a directory's marker: the marker stays here.
+func (c *Cache) occupied(tx *index.Tx, i *index.Inode, key string) error {
+	if _, recorded, err := tx.Object(key); err != nil {
+		return err
+	} else if recorded {
+		if err := tx.SawGone(key); err != nil {
+			return err
+		}
+	}
+	i.Occupied, i.AttrKnown = true, true
+	return tx.PutInode(*i)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ossencfs/ossencfs/object"
+)
+
+func keyExportCommand() *command {
+	return &command{name: "key export", usage: keyExportUsage, run: runKeyExport, bucket: bucketAt(0), options: manageOptions()}
+}
+
+func keyImportCommand() *command {
+	return &command{name: "key import", usage: keyImportUsage, run: runKeyImport, bucket: bucketAt(0), options: manageOptions()}
+}
+
+func runKeyExport(ctx context.Context, c *call) error {
+	if err := c.wantArgs("oss://BUCKET", "FILE"); err != nil {
+		return err
+	}
+	return c.manage(ctx, true, func(_ context.Context, m *manager) error {
+		if len(m.volumes.Describe()) == 0 {
+			return noVolume(m.target)
+		}
+		text, err := m.volumes.Export()
+		if err != nil {
+			return err
+		}
+		m.sayUnopened()
+		return writeNewFile(m.args[1], text)
+	})
+}
+
+// writeNewFile writes a file of mode 0600 that must not exist, and syncs it.
+func writeNewFile(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func runKeyImport(ctx context.Context, c *call) error {
+	if err := c.wantArgs("oss://BUCKET", "FILE"); err != nil {
+		return err
+	}
+	f, err := os.Open(c.args[1])
+	if err != nil {
+		return err
+	}
+	text, err := readLimited(f, object.MaxExport)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", c.args[1], err)
+	}
+	return c.manage(ctx, true, func(ctx context.Context, m *manager) error {
+		done, err := m.volumes.Import(ctx, text)
+		for _, id := range done.Stored {
+			m.say("put back the record of volume key %s below oss://%s/%s", id, m.target.bucket, done.Root)
+		}
+		for _, id := range done.Kept {
+			m.say("the bucket has the record of volume key %s, as new or newer", id)
+		}
+		if err != nil {
+			return fmt.Errorf("import %s: %w", m.args[1], err)
+		}
+		return m.remember()
+	})
+}

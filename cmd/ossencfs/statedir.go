@@ -1,0 +1,153 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// stateDir is the folder of what this machine must remember: which volume a bucket has, as ssh remembers host keys.
+func (p *program) stateDir() (string, error) {
+	dir := ""
+	switch {
+	case p.getenv("OSSENCFS_STATE_DIR") != "":
+		dir = p.getenv("OSSENCFS_STATE_DIR")
+	case os.Geteuid() == 0:
+		dir = "/var/lib/ossencfs"
+	case p.getenv("XDG_STATE_HOME") != "":
+		dir = filepath.Join(p.getenv("XDG_STATE_HOME"), "ossencfs")
+	case p.getenv("HOME") != "":
+		dir = filepath.Join(p.getenv("HOME"), ".local", "state", "ossencfs")
+	default:
+		return "", usageError(errors.New("there is no place to remember the volume in: HOME is not set"), "name a folder in OSSENCFS_STATE_DIR")
+	}
+	return filepath.Abs(dir)
+}
+
+// pin is the file that remembers the volume of a bucket below a prefix.
+type pin struct {
+	path   string
+	prefix string // "" or ending in "/"
+	known  bool   // the file exists
+	conn   object.Connection
+}
+
+// file is what object.Options.PinFile is set to: nothing as long as nothing is remembered. The volume's root is not known before it
+// was looked for, and names the file.
+func (n pin) file() string {
+	if n.known {
+		return n.path
+	}
+	return ""
+}
+
+// remember pins the volume of a bucket that was not known.
+func (p *program) remember(b *object.Bucket, n pin) error {
+	v := b.Volume()
+	if n.known || v.Writer == "" || v.WriteOnly {
+		return nil
+	}
+	path := n.path
+	if n.conn.Bucket != "" {
+		path = filepath.Join(filepath.Dir(n.path), pinName(n.conn, v.Root))
+	}
+	return b.PinVolume(path)
+}
+
+// explain adds to an error about the volume's record how to trust the bucket anew.
+func (n pin) explain(err error) error {
+	if !n.known {
+		return err
+	}
+	for _, kind := range []error{object.ErrRecordMissing, object.ErrRecordRolledBack, object.ErrRecordForged} {
+		if errors.Is(err, kind) {
+			f := explain(err)
+			return fail(f.code, err, append(f.hints, "if you know who did it and why: rm "+n.path+" forgets what this machine knew of the volume")...)
+		}
+	}
+	return err
+}
+
+// findPin finds what this machine remembers: of the prefix, else of the nearest above it. When there is nothing the place is that of
+// the prefix itself. Files and folders that others can write are refused.
+func (p *program) findPin(conn object.Connection, prefix string) (pin, error) {
+	dir, err := p.stateDir()
+	if err != nil {
+		return pin{}, err
+	}
+	dir = filepath.Join(dir, "volumes")
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := makePrivateDir(d); err != nil {
+			return pin{}, fail(exitFailure, fmt.Errorf("folder of remembered volumes: %w", err),
+				"it must be yours alone: chmod 700 "+d+"; OSSENCFS_STATE_DIR names another one")
+		}
+	}
+	first := pin{path: filepath.Join(dir, pinName(conn, prefix)), prefix: prefix, conn: conn}
+	for at := prefix; ; at = at[:strings.LastIndexByte(strings.TrimSuffix(at, "/"), '/')+1] {
+		path := filepath.Join(dir, pinName(conn, at))
+		err := checkPrivateFile(path)
+		switch {
+		case err == nil:
+			return pin{path: path, prefix: at, known: true, conn: conn}, nil
+		case !errors.Is(err, iofs.ErrNotExist):
+			return pin{}, err
+		case at == "":
+			return first, nil
+		}
+	}
+}
+
+// checkPrivateFile refuses a file that is not this user's alone.
+func checkPrivateFile(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("remembered volume: %w", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return fail(exitFailure, fmt.Errorf("remembered volume: %s is not a file", path))
+	case ok && int(st.Uid) != os.Geteuid():
+		return fail(exitFailure, fmt.Errorf("remembered volume: %s belongs to another user", path))
+	case info.Mode().Perm()&0o077 != 0:
+		return fail(exitFailure, fmt.Errorf("remembered volume: %s is open to other users", path), "close it: chmod 600 "+path)
+	}
+	return nil
+}
+
+// pinName is the name of a pin file: the bucket for people, and a hash of what makes it different from others of that name.
+func pinName(conn object.Connection, prefix string) string {
+	sum := sha256.Sum256([]byte(ownEndpoint(conn.Endpoint) + "\x00" + conn.Bucket + "\x00" + prefix))
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '_'
+	}, conn.Bucket)
+	return fmt.Sprintf("%.63s-%s.json", clean, hex.EncodeToString(sum[:8]))
+}
+
+// ownEndpoint is the host of an endpoint that is not Alibaba's. There the names of buckets are unique, and the same bucket has several
+// endpoints.
+func ownEndpoint(endpoint string) string {
+	if endpoint != "" && !strings.Contains(endpoint, "://") {
+		endpoint = "https://" + endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return endpoint
+	}
+	if strings.HasSuffix(strings.ToLower(u.Hostname()), ".aliyuncs.com") {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}

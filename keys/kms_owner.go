@@ -1,0 +1,44 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// Owns reports whether a blob that Wrap may have returned is of this very key. Unwrap does not tell: KMS decrypts the blobs of all keys
+// that the account may use. It costs one request, and one more the first time for a key that is named by an alias.
+func (k *KMS) Owns(ctx context.Context, blob []byte) (bool, error) {
+	id, err := k.ownID(ctx)
+	if err != nil {
+		return false, err
+	}
+	text, owner, err := k.decryptBy(ctx, blob, k.context)
+	Wipe(text)
+	switch {
+	case errors.Is(err, ErrUnwrap):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return owner == id, nil
+}
+
+// probeText is what is encrypted to learn a key's own name. It is base64, as KMS wants it.
+const probeText = "AAAA"
+
+// ownID is KMS's own name of the key, which answers carry: an alias is resolved, and an ARN is cut.
+func (k *KMS) ownID(ctx context.Context) (string, error) {
+	if id, ok := k.trueID.Load().(string); ok {
+		return id, nil
+	}
+	id := k.keyID[strings.LastIndexByte(k.keyID, '/')+1:]
+	if strings.Contains(k.keyID, "alias/") {
+		var err error
+		if _, id, err = k.encryptBy(ctx, []byte(probeText), k.context); err != nil {
+			return "", err
+		}
+	}
+	k.trueID.Store(id)
+	return id, nil
+}

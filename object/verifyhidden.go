@@ -1,0 +1,271 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cipher"
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+// largeSize is the size in bytes above which an object has its leaf tags in an object of their own.
+const largeSize = cipher.MaxCoarse * cipher.LeafSize
+
+// leafObject is a leaf-tag object that the bucket holds.
+type leafObject struct {
+	modified time.Time
+	needed   bool // an object of its generation was seen
+}
+
+// splitHidden splits a full key at the first hidden area in it: the prefix that the area belongs to, and what is below the area. rest
+// is empty for other keys.
+func splitHidden(full string) (root, rest string) {
+	if rest, ok := strings.CutPrefix(full, Hidden); ok {
+		return "", rest
+	}
+	if root, rest, ok := strings.Cut(full, "/"+Hidden); ok {
+		return root + "/", rest
+	}
+	return "", ""
+}
+
+// listLeaves notes which leaf-tag objects there are, where all objects that may need them are looked at.
+func (v *verification) listLeaves(ctx context.Context) error {
+	if !v.whole {
+		return nil
+	}
+	dir := v.b.volume.rootPrefix() + leafDir
+	return v.b.oss.ListAll(ctx, oss.ListOptions{Prefix: dir}, func(p oss.Page) error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, e := range p.Objects {
+			if id, err := ParseID(strings.TrimPrefix(e.Key, dir)); err == nil {
+				v.leaves[id] = &leafObject{modified: e.LastModified}
+			}
+		}
+		return nil
+	})
+}
+
+// seen notes that an object of a generation is there.
+func (v *verification) seen(generation ID) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if l := v.leaves[generation]; l != nil {
+		l.needed = true
+	}
+}
+
+// seenPlain notes the generation that an object claims to be of, so that nothing is taken from one that is damaged.
+func (v *verification) seenPlain(meta map[string]string) {
+	if generation, _, err := parseIDs(meta[metaIDs]); err == nil {
+		v.seen(generation)
+	}
+}
+
+// markLeaf notes the generation of a large object that an earlier run has verified.
+func (v *verification) markLeaf(ctx context.Context, n *visit) error {
+	got, err := v.b.oss.Head(ctx, v.b.prefix+n.key)
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return v.setback(ctx, n.key, err)
+	}
+	v.seenPlain(got.Meta)
+	return nil
+}
+
+// leafName reports what lies among the leaf-tag objects and is none.
+func (v *verification) leafName(key, name string) {
+	if _, err := ParseID(name); err != nil {
+		v.tell(Finding{Kind: FoundHidden, Key: key})
+	}
+}
+
+// leafTags compares the leaf-tag object of a large object with its box. problem: it is lost or wrong.
+func (v *verification) leafTags(ctx context.Context, x *exam) (problem, err error) {
+	v.seen(x.info.Generation)
+	problem = v.b.repeat(ctx, func() error { return v.readLeafTags(ctx, x) })
+	switch {
+	case problem == nil:
+		return nil, nil
+	case !isGone(problem) && !errors.Is(problem, cipher.ErrTampered):
+		return nil, fmt.Errorf("read leaf tags: %w", problem)
+	}
+	now, err := v.b.oss.Head(ctx, x.full)
+	if isGone(err) || err == nil && now.ETag != x.got.ETag {
+		return nil, errChanging // its leaf tags went with it
+	}
+	return problem, err
+}
+
+// readLeafTags reads a leaf-tag object and adds its tags to those of the box.
+func (v *verification) readLeafTags(ctx context.Context, x *exam) error {
+	tags := x.p.box.Tags
+	body, got, err := v.b.oss.Get(ctx, v.b.leafKey(x.info.Generation), oss.GetOptions{})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if want := tags.Leaves() * cipher.TagSize; got.Size != want {
+		return fmt.Errorf("%d bytes of leaf tags instead of %d: %w", got.Size, want, cipher.ErrTampered)
+	}
+	group := tags.GroupLeaves()
+	window := max(1, leafWindow/cipher.TagSize/group) * group
+	for from := int64(0); from < tags.Leaves(); from += window {
+		text := make([]byte, (min(from+window, tags.Leaves())-from)*cipher.TagSize)
+		if _, err := io.ReadFull(body, text); err != nil {
+			return err
+		}
+		if err := tags.AddLeaves(from, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mendLeaf reports a leaf-tag object that is lost or wrong, and writes it again where the whole object was found right.
+func (v *verification) mendLeaf(ctx context.Context, x *exam, problem error, sound bool) error {
+	f := Finding{Kind: FoundLeafWrong, Key: x.key, Detail: fmt.Sprintf("%q: %v", v.b.leafKey(x.info.Generation), problem)}
+	if isGone(problem) {
+		f.Kind = FoundLeafMissing
+	}
+	if v.o.Repair && sound {
+		if err := v.b.putLeaves(ctx, x.info.Generation, x.p.box.Tags); err != nil {
+			return err
+		}
+		f.Repaired = "the leaf-tag object is written again"
+	}
+	v.tell(f)
+	return nil
+}
+
+// strayLeaves reports leaf-tag objects that no object needs. One that is young may belong to an upload under way.
+func (v *verification) strayLeaves(ctx context.Context) error {
+	for id, l := range v.leaves {
+		if l.needed || !v.stale(l.modified) {
+			continue
+		}
+		if v.o.Memory != nil {
+			if needed, err := v.o.Memory.Needed(id); err != nil || needed {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		f := Finding{Kind: FoundStrayLeaf, Key: strings.TrimPrefix(v.b.leafKey(id), v.b.prefix)}
+		if v.o.Repair {
+			if err := v.b.DropLeaf(ctx, id); err != nil {
+				return fmt.Errorf("remove stray leaf tags: %w", err)
+			}
+			f.Repaired = "removed"
+		}
+		v.tell(f)
+	}
+	return nil
+}
+
+// uploads reports multipart uploads that were given up. Who may not see them verifies the rest all the same.
+func (v *verification) uploads(ctx context.Context) error {
+	err := v.b.ListUploads(ctx, time.Now().Add(-v.o.Stale), func(page []Upload) error {
+		for _, u := range page {
+			known, _, err := v.known(u.Key)
+			if err != nil {
+				return err
+			}
+			if known.Busy || !v.within(u.Key) {
+				continue
+			}
+			f := Finding{Kind: FoundUpload, Key: u.Key, Detail: fmt.Sprintf("upload %s since %s", u.ID, u.Initiated.UTC().Format(time.RFC3339))}
+			if v.o.Repair {
+				if err := v.b.AbortUpload(ctx, u); err != nil {
+					return fmt.Errorf("abort the upload of %.100q: %w", u.Key, err)
+				}
+				f.Repaired = "aborted"
+			}
+			v.tell(f)
+		}
+		return nil
+	})
+	if errors.Is(err, ErrDenied) {
+		v.tell(Finding{Kind: FoundUpload, Key: v.o.Path, Detail: "unfinished uploads cannot be listed: " + err.Error()})
+		return nil
+	}
+	return err
+}
+
+// parked reports a parked object that no mount has taken back for long. It is content, and nobody here can know whose.
+func (v *verification) parked(n *visit) error {
+	_, isKnown, err := v.known(n.key)
+	if err == nil && !isKnown && v.stale(n.entry.LastModified) {
+		v.tell(Finding{Kind: FoundOrphan, Key: n.key})
+	}
+	return err
+}
+
+// nested reports a record of another volume below. It is false for what is no record.
+func (v *verification) nested(key, root, full string) bool {
+	for id := range groupRevisions(root, []string{full}) {
+		if v.b.volume.key(id) == nil {
+			v.tell(Finding{Kind: FoundNested, Key: key, Detail: fmt.Sprintf("volume %s below %q", id, root)})
+		}
+		return true
+	}
+	return root == v.b.prefix || root == v.b.volume.rootPrefix()
+}
+
+// record verifies one revision of a volume record.
+func (v *verification) record(ctx context.Context, key, full string) error {
+	root := v.b.volume.rootPrefix()
+	var id keys.VolumeID
+	named := false
+	for id = range groupRevisions(root, []string{full}) {
+		named = true
+	}
+	if !named {
+		v.tell(Finding{Kind: FoundHidden, Key: key})
+		return nil
+	}
+	text, err := v.b.readSmallObject(ctx, full, maxRecord)
+	if isGone(err) {
+		return nil
+	}
+	if err == nil {
+		err = v.openRecord(ctx, id, full, text)
+	}
+	switch {
+	case err == nil, errors.Is(err, keys.ErrNoSlot):
+		return nil // of a master key that is not here
+	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrInvalid):
+		v.tell(Finding{Kind: FoundRecord, Key: key, Detail: err.Error()})
+		return nil
+	}
+	return v.setback(ctx, key, err)
+}
+
+// openRecord opens a record and compares it with its name and with the volume key that is known.
+func (v *verification) openRecord(ctx context.Context, id keys.VolumeID, full string, text []byte) error {
+	r, err := keys.ParseRecord(text)
+	if err != nil {
+		return err
+	}
+	if r.ID != id || recordKey(v.b.volume.rootPrefix(), r) != full {
+		return fmt.Errorf("it is that of %s, revision %d: %w", r.ID, r.Revision, keys.ErrForged)
+	}
+	k, err := r.Open(ctx, v.b.ring)
+	if err != nil {
+		return err
+	}
+	if known := v.b.volume.key(id); known != nil && !bytes.Equal(known.HPKEPublic(), k.HPKEPublic()) {
+		return fmt.Errorf("it has another key than the volume: %w", keys.ErrForged)
+	}
+	return nil
+}

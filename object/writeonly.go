@@ -1,0 +1,248 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cipher"
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+// Failures of a write-only host. Test with errors.Is.
+var (
+	// ErrOutside: this write-only host may not write there; readers would refuse what it did.
+	ErrOutside = errors.New("this host may not write there")
+	// ErrHostRefused: the volume record does not let this host write any more, so that readers would refuse what it wrote.
+	ErrHostRefused = errors.New("the volume record does not let this host write")
+)
+
+// WriteOnly reports whether this is a host without a key for reading (Options.Bundle).
+func (b *Bucket) WriteOnly() bool { return b.opt.Bundle != nil }
+
+// MayWrite fails with ErrOutside where this host may not write. Hosts with a master key may everywhere.
+func (b *Bucket) MayWrite(key string) error {
+	full, err := b.full(key)
+	if err == nil && !b.hostMayWrite(full) {
+		err = b.outside(key)
+	}
+	return err
+}
+
+// hostMayWrite is MayWrite for a name in the bucket.
+func (b *Bucket) hostMayWrite(full string) bool {
+	return b.opt.Bundle == nil || b.opt.Bundle.Key().Host().MayWrite(full)
+}
+
+// outside is the error of a key where this host may not write.
+func (b *Bucket) outside(key string) error {
+	h := b.opt.Bundle.Key().Host()
+	return before(fmt.Errorf("%.100q: %w: host %q may write below %q only", b.prefix+key, ErrOutside, h.Name, h.Prefixes))
+}
+
+// openForWriting opens the volume of a host that has no key for reading. It cannot verify the record, but one of the bundle's volume
+// key has to be there, no older than the bundle, and list the host: else readers would not believe what it writes.
+func (b *Bucket) openForWriting(ctx context.Context) error {
+	bundle := b.opt.Bundle
+	root, list, err := b.findRoot(ctx, &pins{}) // the bundle is what this host knows of the volume
+	if err != nil {
+		return err
+	}
+	public := bundle.Volume()
+	r, err := b.bundledRecord(ctx, root, groupRevisions(root, list)[public.ID])
+	if err != nil {
+		return fmt.Errorf("volume %s below %q: %w", public.ID, root+volumeDir, err)
+	}
+	me := bundle.Key().Host()
+	listed, ok := r.Host(me.ID)
+	switch {
+	case r.Revision < bundle.Revision():
+		return fmt.Errorf("volume %s: revision %d, that of the bundle is %d: %w", public.ID, r.Revision, bundle.Revision(), ErrRecordRolledBack)
+	case !ok || !me.Public.Equal(listed.Public):
+		return fmt.Errorf("host %s, %q, is not in it: %w", me.ID, me.Name, ErrHostRefused)
+	case listed.Retired != 0:
+		return fmt.Errorf("host %s, %q, was retired: %w", me.ID, me.Name, ErrHostRefused)
+	}
+	v := &b.volume
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.root, v.host, v.public = root, bundle.Key(), public
+	v.authentic = public.Authentic
+	return nil
+}
+
+// bundledRecord reads the newest revision that is of the bundle's volume key. What is not is reported: who can write to the bucket can
+// put such a thing beside the record.
+func (b *Bucket) bundledRecord(ctx context.Context, root string, revisions []string) (*keys.Record, error) {
+	failure := ErrRecordMissing
+	for _, key := range revisions {
+		text, err := b.readSmallObject(ctx, key, maxRecord)
+		if errors.Is(err, oss.ErrNotFound) {
+			continue // replaced by a newer revision meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read volume record %q: %w", key, err)
+		}
+		r, err := keys.ParseRecord(text)
+		if err == nil && (recordKey(root, r) != key || !r.Volume().Same(b.opt.Bundle.Volume())) {
+			err = fmt.Errorf("it is not that of the bundle: %w", keys.ErrForged)
+		}
+		if err == nil {
+			return r, nil
+		}
+		failure = fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err)
+		b.notice(NoticeRecord, strings.TrimPrefix(key, b.prefix), failure)
+	}
+	return nil, failure
+}
+
+// ownState is the state of an object after a request of ours: a write-only host cannot open what it wrote.
+func (b *Bucket) ownState() State {
+	if b.opt.Bundle != nil {
+		return StateSealed
+	}
+	return StateAuthentic
+}
+
+// privileged are the bits of a mode that give rights away: set-user-id and set-group-id.
+const privileged = 0o6000
+
+// judgeSealed says of an object that this host cannot read it. Its attributes are those of the plain headers, which anybody with access
+// to the bucket can change, and this host would sign them with its next change: what gives rights away is not among them.
+func (b *Bucket) judgeSealed(info *Info) {
+	info.State = StateSealed
+	info.Attr.Mode &^= privileged
+}
+
+// verifyOwnTag is verifyTag of a write-only host: only its own signature can be verified, others' tags are taken as they are, less
+// what gives rights away.
+func (b *Bucket) verifyOwnTag(full string, t *tag) error {
+	me := b.opt.Bundle.Key().Host()
+	if t.host == nil || *t.host != me.ID {
+		t.attr.Mode &^= privileged
+		return nil
+	}
+	if !me.Verify(hostTagText(full, t.signed), t.mac) {
+		return fmt.Errorf("its signature is wrong: %w", errTag)
+	}
+	return nil
+}
+
+// maxUnverified is the largest change number that a write-only host goes on from without knowing who wrote it.
+const maxUnverified = 1 << 40
+
+// countsOn reports whether the next tag of an object continues the numbers of this one.
+func (b *Bucket) countsOn(full string, t tag) bool {
+	if b.opt.Bundle != nil {
+		return b.verifyOwnTag(full, &t) == nil && t.change < maxUnverified
+	}
+	return b.verifyTag(full, t) == nil
+}
+
+// requestError is the failure of a request that would have told whether a box counts.
+type requestError struct{ err error }
+
+func (e *requestError) Error() string { return e.err.Error() }
+
+func (e *requestError) Unwrap() error { return e.err }
+
+// openBox opens a box of either kind. A host's box counts only where that host may write, and where a key holder has moved it: then
+// the object carries a tag that the volume key made for its present name.
+func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full string, meta map[string]string) (*cipher.BoxContent, error) {
+	if box.Type != cipher.BoxOfHost {
+		return box.Open(k, meta)
+	}
+	host, ok, err := b.boxHost(ctx, box)
+	if err != nil {
+		return nil, &requestError{err}
+	}
+	if !ok {
+		return nil, fmt.Errorf("written by host %s, which is not in the record of the volume: %w", box.HostID, ErrUnauthentic)
+	}
+	c, err := box.OpenHost(k, host, meta)
+	if err != nil || host.MayWrite(full) {
+		return c, err
+	}
+	moved, err := b.movedByHolder(ctx, full, ID(c.Generation))
+	if err != nil {
+		return nil, &requestError{err}
+	}
+	if !moved {
+		return nil, fmt.Errorf("written by host %q, which may not write there: %w", host.Name, ErrUnauthentic)
+	}
+	return c, nil
+}
+
+// boxHost finds the host that signed a box.
+func (b *Bucket) boxHost(ctx context.Context, box *cipher.Box) (host keys.Host, ok bool, err error) {
+	if err := b.meetHost(ctx, box.HostID); err != nil {
+		return keys.Host{}, false, err
+	}
+	host, ok = b.volume.hostOf(box.Volume, box.HostID)
+	return host, ok, nil
+}
+
+// meetHost reads the records again when no record lists a host: it may have been let in since they were read. It does so once in a
+// while, since an attacker can name any number of hosts.
+func (b *Bucket) meetHost(ctx context.Context, id keys.HostID) error {
+	v := &b.volume
+	if b.opt.Bundle != nil || b.ring == nil || v.lists(id) {
+		return nil
+	}
+	v.mu.Lock()
+	if v.strangers == nil {
+		v.strangers = make(map[keys.HostID]time.Time)
+	}
+	if asked, known := v.strangers[id]; known && time.Since(asked) < unknownPause || len(v.strangers) > maxUnknown {
+		v.mu.Unlock()
+		return nil
+	}
+	v.strangers[id] = time.Now()
+	v.mu.Unlock()
+	if err := b.reloadVolume(ctx); err != nil {
+		v.mu.Lock()
+		delete(v.strangers, id)
+		v.mu.Unlock()
+		return fmt.Errorf("look for host %s: %w", id, err)
+	}
+	return nil
+}
+
+// lists reports whether any record has a host.
+func (v *volume) lists(id keys.HostID) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, r := range v.records {
+		if _, ok := r.Host(id); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// tagsOf reads the tags of an object, or of another version than the current one. If ours was signed by a host that is not known, the records are read again.
+func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]string, error) {
+	tags, err := b.oss.GetVersionTagging(ctx, full, version)
+	if err != nil {
+		return nil, err
+	}
+	if t, err := parseTag(tags[tagName]); err == nil && t.host != nil {
+		if err := b.meetHost(ctx, *t.host); err != nil {
+			return nil, err
+		}
+	}
+	return tags, nil
+}
+
+// movedByHolder reports whether a holder of a volume key gave the object its present name.
+func (b *Bucket) movedByHolder(ctx context.Context, full string, generation ID) (bool, error) {
+	tags, err := b.tagsOf(ctx, full, "")
+	if err != nil {
+		return false, err
+	}
+	t, err := parseTag(tags[tagName])
+	return err == nil && t.host == nil && t.generation == generation && b.verifyTag(full, t) == nil, nil
+}
