@@ -63,7 +63,7 @@ func findHome(tx *index.Tx, ino index.Ino, gen uint64) (home, bool, error) {
 // isSettled reports whether no request is under way, or may still be executed, that changes the key.
 func isSettled(tx *index.Tx, key string) (bool, error) {
 	p, ok, err := tx.Pend(key)
-	return err == nil && (!ok || p.Answered), err
+	return err == nil && (!ok || p.Answered || p.Void), err
 }
 
 // lookHome is findHome in a transaction of its own. Without a home the content is lost: ErrDamaged.

@@ -38,7 +38,7 @@ type Action struct {
 	Seq     uint64     // Wait with Order: all content committed before this number has to be
 	Publish bool       // Wait: content under a new name waits for older content
 	Settle  bool       // Wait: for quiet
-	Verify  bool       // Send: rule O asks for a look at the key first
+	Verify  bool       // Send, Resend: rule O asks for a look at the key first
 }
 
 var nothing = Action{Kind: Nothing}

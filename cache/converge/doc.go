@@ -20,7 +20,7 @@
 //	R1   one request per key; no hidden repetition
 //	R2   the intent is durable before the request leaves; that is the barrier for all earlier calls of programs, too
 //	R3   what was sent is recorded, not what the inode is by then; an error answer means "unknown", except where the server
-//	     proves that it did nothing
+//	     proves that it did nothing: then the request is void, and closes the key no longer
 //	R4   an unknown outcome closes the key until the fence; only a look sent after it decides. The same request may be repeated
 //	     before, but the fence of the unanswered attempts outlives the answer of the repetition
 //	R5   a needed key is neither overwritten nor deleted; a key with an unanswered write is no home
@@ -29,8 +29,8 @@
 //	R8   inodes that wait for each other in a circle are opened by a copy of one of them to its parking key
 //	R9   content leaves the local cache only while its home is recorded (package body)
 //	R10  the oldest content that is not in the bucket, when the order rule blocks it, is sent to its parking key
-//	O    before an object is overwritten or deleted, the key is looked at; creations forbid overwriting. A difference is
-//	     imported: both versions are kept. Options.Exclusive switches the looks off
+//	O    before an object is overwritten or deleted, the key is looked at, and again before a repetition; creations forbid
+//	     overwriting. A difference is imported: both versions are kept. Options.Exclusive switches the looks off
 //
 // The order rule: a request that destroys something carries the sequence number of the state that gave up what it destroys, or
 // of the state it brings, whichever is later. It waits until all content that was closed, fsynced or renamed before that number is

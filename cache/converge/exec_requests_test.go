@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/oss"
 )
 
 // TestOneRequest: what a program does to a new file before it is quiet is one PUT.
@@ -53,27 +55,90 @@ func TestRequestsOfManyFiles(t *testing.T) {
 }
 
 func TestRetry(t *testing.T) {
-	for name, f := range map[string]fault{"refused": {refuse: object.ErrUnavailable}, "lost": {lose: true}} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, Options{Late: time.Minute})
-			r.store.setFault(func(request string, n int) fault {
-				if strings.HasPrefix(request, "put") && n <= 2 {
-					return f
-				}
-				return fault{}
-			})
+	r := newRig(t, Options{Late: time.Minute})
+	r.store.setFault(firstPuts(2, fault{refuse: object.ErrUnavailable}))
+	r.uploadedAlready(1, func(int) string { return "a" })
+	begin := time.Now()
+	r.rewrite("a", "text")
+	r.until("it is there", func() bool { return r.store.attempts("put a") == 3 })
+	if took := time.Since(begin); took < firstPause/2+firstPause {
+		t.Errorf("three attempts within %v", took)
+	}
+	r.sync("")
+	r.until("the counts are right", func() bool { // the worker ends a moment after Sync
+		stats, err := r.c.Stats()
+		return err == nil && stats.Retries == 2 && stats.Errors == 2 && len(stats.Failures) == 0 && stats.PendingFiles == 0
+	})
+}
+
+// firstPuts lets a fault meet the first n PUTs of each key.
+func firstPuts(n int, f fault) func(string, int) fault {
+	return func(request string, attempt int) fault {
+		if strings.HasPrefix(request, "put") && attempt <= n {
+			return f
+		}
+		return fault{}
+	}
+}
+
+// TestLostAnswer: the look before a repetition finds that the first attempt was executed, so it counts at once.
+func TestLostAnswer(t *testing.T) {
+	r := newRig(t, Options{Late: time.Hour})
+	r.uploadedAlready(1, func(int) string { return "a" })
+	r.store.setFault(firstPuts(1, fault{lose: true}))
+	r.rewrite("a", "text")
+	r.sync("")
+	stats, err := r.c.Stats()
+	if err != nil || stats.Retries != 0 || len(stats.Failures) != 0 || r.store.attempts("put a") != 1 || len(r.imports()) != 0 {
+		t.Errorf("got %+v, %v, requests %v, imports %v", stats, err, r.store.requests(), r.imports())
+	}
+}
+
+// errRefused is an answer that proves that nothing happened.
+var errRefused = fmt.Errorf("put: %w", errors.Join(object.ErrDenied, &oss.Error{Op: "PutObject", Status: 403, Code: "AccessDenied", RequestID: "1"}))
+
+// TestRefusedAndChanged: a refused request closes its key no longer. Sync would wait for the fence otherwise, far longer than the test's
+// patience.
+func TestRefusedAndChanged(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		r := newRig(t, Options{Late: time.Hour})
+		if known {
 			r.uploadedAlready(1, func(int) string { return "a" })
-			begin := time.Now()
-			r.rewrite("a", "text")
-			r.until("it is there", func() bool { return r.store.attempts("put a") == 3 })
-			if took := time.Since(begin); took < firstPause/2+firstPause {
-				t.Errorf("three attempts within %v", took)
-			}
-			r.sync("")
-			r.until("the counts are right", func() bool { // the worker ends a moment after Sync
-				stats, err := r.c.Stats()
-				return err == nil && stats.Retries == 2 && stats.Errors == 2 && len(stats.Failures) == 0 && stats.PendingFiles == 0
+		}
+		r.store.setFault(firstPuts(1, fault{refuse: errRefused}))
+		r.rewriteOrCreate("a", "text", known)
+		r.until("it was refused", func() bool { s, err := r.c.Stats(); return err == nil && s.Errors == 1 })
+		r.rewrite("a", "other")
+		r.sync("")
+		r.converged()
+		r.store.forget()
+		r.rewrite("a", "more")
+		r.until("it was refused again", func() bool { s, err := r.c.Stats(); return err == nil && s.Errors == 2 })
+		r.unlink("a")
+		r.sync("")
+		r.converged()
+	}
+}
+
+// TestOthersBeforeRepetition: while the bucket refuses, or is out of reach, somebody else writes the file. The repetition does not write
+// over that.
+func TestOthersBeforeRepetition(t *testing.T) {
+	for name, f := range map[string]error{"refused": errRefused, "unavailable": object.ErrUnavailable} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{Late: time.Second})
+			r.uploadedAlready(1, func(int) string { return "a" })
+			r.store.setFault(func(request string, n int) fault { // with the store locked
+				if request != "put a" || n > 1 {
+					return fault{}
+				}
+				r.store.objects["a"] = fakeObject{object.Info{Key: "a", Size: 5, ETag: "theirs", Upload: object.NewID()}, "their"}
+				return fault{refuse: f}
 			})
+			r.rewrite("a", "other")
+			r.until("it is imported", func() bool { return slices.Equal(r.imports(), []string{"a"}) })
+			if got := r.store.count("put a"); got != 0 {
+				t.Errorf("their version was overwritten: %v", r.store.requests())
+			}
 		})
 	}
 }

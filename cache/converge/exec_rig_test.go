@@ -329,6 +329,14 @@ func (r *rig) rewrite(key, text string) {
 	})
 }
 
+func (r *rig) rewriteOrCreate(key, text string, known bool) {
+	if known {
+		r.rewrite(key, text)
+	} else {
+		r.create(key, text)
+	}
+}
+
 func (r *rig) chmod(key string, mode uint32) {
 	r.t.Helper()
 	r.change(key, func(_ *index.Tx, i *index.Inode) error {

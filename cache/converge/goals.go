@@ -33,7 +33,7 @@ func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
 	if err != nil {
 		return g, false, err
 	}
-	pending = pending && !p.Answered
+	pending = pending && !p.Answered && !p.Void
 	ino, wanted, err := tx.Resolve(key)
 	if err != nil {
 		return g, false, err
@@ -61,7 +61,7 @@ func goalOf(tx *index.Tx, key string) (g goal, done bool, err error) {
 // no newer version of the same file, nor a file that was made later (R4). One that was answered leaves what the rows say.
 func (g *goal) atRisk(tx *index.Tx, key string, mark index.Ino) (bool, error) {
 	p, pending, err := tx.Pend(key)
-	if err != nil || !pending || p.Answered {
+	if err != nil || !pending || p.Answered || p.Void {
 		return false, err
 	}
 	return p.Op == index.Delete || p.Ino != g.ino && p.Ino <= mark, nil

@@ -18,7 +18,7 @@ func (p *planner) pinned(key string) (Action, bool) {
 	}
 	var wait []string
 	for _, q := range copies {
-		if !q.Answered || p.f.Now < q.Fence {
+		if !q.Void && (!q.Answered || p.f.Now < q.Fence) {
 			wait = append(wait, q.Key)
 		}
 	}
@@ -31,7 +31,7 @@ func (p *planner) pinned(key string) (Action, bool) {
 // readable reports whether what is recorded for a key can be relied upon: no unanswered write is on it.
 func (p *planner) readable(key string) bool {
 	q, pending := p.pend(key)
-	return !pending || q.Answered || !p.on(ruleReadable)
+	return !pending || q.Answered || q.Void || !p.on(ruleReadable)
 }
 
 // home is R5: the key that keeps the present content of an inode in the bucket. Its own key is preferred, then its parking key,

@@ -80,8 +80,9 @@ func (c *Converger) unlock(key string) {
 		return
 	}
 	uncertain := false
-	err := c.o.DB.View(func(tx *index.Tx) (err error) {
-		_, uncertain, err = tx.Pend(key)
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		p, pending, err := tx.Pend(key)
+		uncertain = pending && !p.Void
 		return err
 	})
 	if err != nil || uncertain {

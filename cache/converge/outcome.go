@@ -8,12 +8,12 @@ import (
 // begin writes the intent of a request (R2). It must be durable before the request leaves. until is when an answer can be
 // waited for no longer plus L. A repeated request keeps the fence of its unanswered attempts.
 func begin(tx Tx, p index.Pend, until int64, again bool) (index.Pend, error) {
-	if again {
+	if again && !p.Void {
 		p.Fence = max(p.Fence, p.Until)
 	}
 	p.Until = until
 	p.Attempts++
-	p.Answered, p.Error = false, false
+	p.Answered, p.Error, p.Void = false, false, false
 	if err := tx.PutPend(p); err != nil {
 		return p, err
 	}
@@ -120,6 +120,16 @@ func failed(tx Tx, p index.Pend, until int64, final bool) error {
 	return tx.PutPend(p)
 }
 
+// refused notes that the last attempt had no effect, and will have none. When no earlier one can have had any either, the request is void:
+// the key is closed no longer. Otherwise its outcome is as unknown as before.
+func refused(tx Tx, p index.Pend, until int64) error {
+	if p.Fence != 0 {
+		return failed(tx, p, until, false)
+	}
+	p.Void, p.Until = true, 0
+	return tx.PutPend(p)
+}
+
 // finding is what a look at a key tells about the request whose outcome was unknown.
 type finding int
 
@@ -129,7 +139,8 @@ const (
 	foundOther                  // somebody else wrote or deleted the object
 )
 
-// looked decides what a HEAD that was sent after the deadline means (R4), and closes the intent. found is nil for 404.
+// looked decides what a HEAD that was sent after the deadline means (R4), and closes the intent. found is nil for 404. An upload in parts that
+// was not completed stays as a void request, so that it can go on where it was.
 func looked(tx Tx, p index.Pend, found *object.Info) (finding, error) {
 	h, recorded, err := tx.Object(p.Key)
 	if err != nil {
@@ -144,7 +155,34 @@ func looked(tx Tx, p index.Pend, found *object.Info) (finding, error) {
 			return f, err
 		}
 	}
+	if f == foundNotDone && len(p.Multipart) > 0 {
+		p.Void, p.Error, p.Until, p.Fence = true, false, 0, 0
+		return f, tx.PutPend(p)
+	}
 	return f, tx.DeletePend(p.Key)
+}
+
+// rechecked decides what a HEAD before a repetition means: some time has passed since the look before the first attempt. What was executed
+// counts at once, while earlier attempts keep the key closed; when somebody else was there the request is not repeated. found is nil for 404.
+func rechecked(tx Tx, p index.Pend, found *object.Info, now int64) (finding, error) {
+	h, recorded, err := tx.Object(p.Key)
+	if err != nil {
+		return foundOther, err
+	}
+	f := judge(&p, &h, recorded, found)
+	switch f {
+	case foundDone:
+		if found == nil {
+			found = new(object.Info)
+		}
+		p.Fence = max(p.Fence, p.Until)
+		return f, answered(tx, p, *found, now)
+	case foundOther:
+		p.Error = true
+		return f, tx.PutPend(p)
+	default:
+		return f, nil
+	}
 }
 
 // judge compares what was found with what was sent and with what is recorded.
@@ -188,9 +226,12 @@ func same(h *index.Object, found *object.Info) bool {
 
 // rearm makes an intent that a stopped program left behind unknown again: its clock is gone, so it is given a whole life anew.
 func rearm(tx Tx, p index.Pend, until int64) error {
-	if p.Answered {
+	switch {
+	case p.Void:
+		return nil // and still is
+	case p.Answered:
 		p.Fence = until
-	} else {
+	default:
 		p.Until = until
 		p.Fence = max(p.Fence, until)
 	}

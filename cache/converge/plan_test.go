@@ -164,6 +164,68 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 }
 
+// TestVoid: a request without effect is sent again, with its id and parts, or gives way to what is wanted now.
+func TestVoid(t *testing.T) {
+	w := newWorld(noRule)
+	w.create("a")
+	w.work("a")
+	p := w.idx.pends["a"]
+	p.Multipart = []byte("upload")
+	must(t, refused(w.idx, p, w.now+w.late))
+	w.requests = nil
+	f := w.facts()
+	f.RetryAt = func(string) int64 { return w.now + 3 }
+	if a := planOf(t, w, "a", f); a.Kind != Wait || a.At != w.now+3 {
+		t.Errorf("backing off: got %+v", a)
+	}
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Resend || a.Pend.Upload != p.Upload || string(a.Pend.Multipart) != "upload" {
+		t.Errorf("got %+v, want the same request again", a)
+	}
+	must(t, rearm(w.idx, w.idx.pends["a"], w.now+w.late))
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Resend {
+		t.Errorf("after a restart: got %s", a.Kind)
+	}
+	w.beginWrite("a")
+	w.endWrite("a")
+	if a := planOf(t, w, "a", w.facts()); a.Kind != Forget {
+		t.Errorf("changed: got %s", a.Kind)
+	}
+	w.unlink("a")
+	if a := planOf(t, w, "a", f); a.Kind != Forget {
+		t.Errorf("removed: got %s", a.Kind)
+	}
+}
+
+// TestRefusedAfterUnknown: an attempt without effect says nothing of one before it whose answer was lost.
+func TestRefusedAfterUnknown(t *testing.T) {
+	w := newWorld(noRule)
+	w.create("a")
+	w.work("a")
+	w.lose(w.requests[0])
+	w.work("a")
+	w.refuse(w.requests[1])
+	if p := w.idx.pends["a"]; p.Void || p.Until != w.now+w.late {
+		t.Errorf("got %+v", p)
+	}
+}
+
+// TestUnfinishedParts: an upload in parts that was not completed within its time goes on where it was.
+func TestUnfinishedParts(t *testing.T) {
+	w := newWorld(noRule)
+	w.create("a")
+	w.work("a")
+	w.lose(w.requests[0])
+	p := w.idx.pends["a"]
+	p.Multipart = []byte("upload")
+	must(t, w.idx.PutPend(p))
+	w.now += w.late
+	f, err := looked(w.idx, p, nil)
+	must(t, err)
+	if a := planOf(t, w, "a", w.facts()); f != foundNotDone || a.Kind != Resend || a.Pend.Upload != p.Upload || string(a.Pend.Multipart) != "upload" {
+		t.Errorf("got %+v, want the same request again", a)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

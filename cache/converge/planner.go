@@ -62,6 +62,8 @@ func (p *planner) plan(key string) Action {
 	switch {
 	case p.f.Flying(key):
 		return waitFor(key)
+	case own.Void:
+		return p.void(key, &own)
 	case own.Answered:
 		if now >= own.Fence || !p.on(ruleRefence) {
 			return Action{Kind: Forget, Pend: own}
@@ -77,10 +79,32 @@ func (p *planner) plan(key string) Action {
 			if at := p.f.RetryAt(key); now < at {
 				return waitUntil(min(at, own.Until))
 			}
-			return Action{Kind: Resend, Pend: own}
+			return p.repeat(&own)
 		}
 	}
 	return waitUntil(own.Until)
+}
+
+// void says what becomes of a request that had no effect: it is sent again if the same is still wanted, and otherwise forgotten.
+func (p *planner) void(key string, own *index.Pend) Action {
+	a := p.want(key, true)
+	same := a.sameEffect(own) && a.Pend.IfAbsent == own.IfAbsent
+	if at := p.f.RetryAt(key); p.f.Now < at && (same || a.acts()) {
+		return waitUntil(at)
+	}
+	if same {
+		return p.repeat(own)
+	}
+	return Action{Kind: Forget, Pend: *own}
+}
+
+// repeat sends a request again. Somebody else may have been at the key since the look before its first attempt.
+func (p *planner) repeat(own *index.Pend) Action {
+	_, recorded := p.object(own.Key)
+	return Action{
+		Kind: Resend, Pend: *own,
+		Verify: recorded && own.Key[len(own.Key)-1] != '/' && !p.f.Exclusive && p.on(ruleLook),
+	}
 }
 
 // want says what the key needs when no request of ours for it is under way, or only the one that is to be repeated (again).

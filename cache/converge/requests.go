@@ -42,7 +42,12 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 	var seen *object.Info
 	if a.Verify {
 		var ok bool
-		if seen, ok, err = c.verify(a.Pend.Key); err != nil || !ok {
+		if a.Kind == Resend && !a.Pend.Void {
+			ok, err = c.recheck(&a.Pend)
+		} else {
+			seen, ok, err = c.verify(a.Pend.Key)
+		}
+		if err != nil || !ok {
 			return false, err
 		}
 	}
@@ -83,7 +88,7 @@ func agrees(a, now *Action) bool {
 	case now.Kind != a.Kind:
 		return false
 	case a.Kind == Resend:
-		return now.Pend.Upload == a.Pend.Upload
+		return now.Pend.Upload == a.Pend.Upload && now.Pend.Void == a.Pend.Void && (a.Verify || !now.Verify)
 	}
 	return now.sameEffect(&a.Pend) && now.Pend.Ino == a.Pend.Ino && now.Pend.IfAbsent == a.Pend.IfAbsent && (a.Verify || !now.Verify)
 }
@@ -116,6 +121,31 @@ func (c *Converger) verify(key string) (found *object.Info, ok bool, err error) 
 		return found, agrees, err
 	}
 	return found, false, c.importKey(ctx, key, found)
+}
+
+// recheck is the look before a repetition. It returns false when that is not to be sent: the request was executed, or somebody else was
+// there.
+func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
+	ctx, cancel := context.WithTimeout(c.ctx, callTime)
+	defer cancel()
+	found, err := c.head(ctx, sent.Key)
+	if err != nil {
+		return false, err
+	}
+	f := foundOther
+	err = c.o.DB.Update(func(tx *index.Tx) error {
+		p, pending, err := tx.Pend(sent.Key)
+		if err != nil || !pending || p.Upload != sent.Upload || p.Answered || p.Error {
+			return err
+		}
+		f, err = rechecked(tx, p, found, c.now())
+		return err
+	})
+	if err == nil && f == foundDone {
+		c.recovered(sent.Key)
+		c.ended(*sent, true)
+	}
+	return err == nil && f == foundNotDone, err
 }
 
 // open opens the body of a PUT.
@@ -242,6 +272,9 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 		if sendErr != nil && fl.sealed != nil && fl.sealed.Size() >= object.MinPart && len(p.Multipart) == 0 {
 			c.noteBegun(p.Key)
 		}
+		if sendErr != nil && fl.pend.Key == key && hadNoEffect(sendErr) {
+			return refused(tx, p, now+int64(c.o.Late))
+		}
 		if sendErr != nil {
 			return failed(tx, p, now+int64(c.o.Late), final)
 		}
@@ -318,6 +351,12 @@ func meansNothingTwice(p *index.Pend, err error) bool {
 	default:
 		return false
 	}
+}
+
+// hadNoEffect reports whether an error proves that the bucket is as it was. What a condition or a missing object refused proves nothing:
+// another copy of the request may have brought that about on its way.
+func hadNoEffect(err error) bool {
+	return object.NoEffect(err) && !errors.Is(err, object.ErrNotFound) && !errors.Is(err, object.ErrPrecondition) && !errors.Is(err, object.ErrExists)
 }
 
 // request is the one attempt.

@@ -96,6 +96,17 @@ func (w *world) lose(r *simRequest) {
 	}
 }
 
+// refuse lets the store answer that it did nothing.
+func (w *world) refuse(r *simRequest) {
+	if r.executed > 0 || r.lost {
+		return
+	}
+	w.requests = slices.DeleteFunc(w.requests, func(q *simRequest) bool { return q == r })
+	if p, ok := w.idx.pends[r.pend.Key]; ok && p.Upload == r.pend.Upload {
+		w.must(refused(w.idx, p, w.now+w.late))
+	}
+}
+
 // crash ends the program; power also takes what was not synced.
 func (w *world) crash(power bool) {
 	for _, r := range w.requests {
@@ -135,7 +146,7 @@ func (w *world) outside(key string, remove bool) {
 		}
 	}
 	for _, p := range w.idx.pends {
-		if p.Key == key || p.Src == key {
+		if !p.Void && (p.Src == key || p.Key == key && w.now < p.Until) {
 			return
 		}
 	}

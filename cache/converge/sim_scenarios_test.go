@@ -62,6 +62,8 @@ var scenarios = []scenario{
 	{"chmod-evicted", "create a; up; evict; chmod a", nil},
 	{"setxattr-evicted", "create a; up; evict; setxattr a", nil},
 	{"setxattr-and-rename-evicted", "create a; up; evict; setxattr a; mv a b", nil},
+	{"others-between-refusal-and-repetition", "create a; up; setxattr a; send a; refuse a; outside a; send a; exec a", []rule{ruleLook}},
+	{"refused-copy", "create a; up; evict; mv a b; send b; refuse b; write a; mv b c; send b; send c; exec c; answer c", nil},
 	{"power-cut-after-send", "create a; up; mv a b; send b; power; late b", nil},
 }
 
@@ -86,7 +88,9 @@ func (w *world) word(verb, a, b string) {
 		"implicit": func() { w.implicit(a) }, "up": w.drain, "evict": w.evictAll, "crash": func() { w.crash(false) },
 		"power": func() { w.powerCuts = true; w.crash(true) }, "tick": func() { w.now += 30 }, "send": func() { w.work(a) },
 		"exec": func() { w.onRequest(a, false, w.execute) }, "answer": func() { w.onRequest(a, false, w.answer) },
-		"lose": func() { w.onRequest(a, false, w.lose) }, "late": func() { w.onRequest(a, true, w.execute) },
+		"refuse":  func() { w.onRequest(a, false, w.refuse) },
+		"outside": func() { w.outsiders = true; w.outside(a, false) },
+		"lose":    func() { w.onRequest(a, false, w.lose) }, "late": func() { w.onRequest(a, true, w.execute) },
 		"fsync": func() {
 			if i, ok := w.file(a); ok {
 				w.fsync(i.Ino)

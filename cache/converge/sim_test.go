@@ -71,6 +71,11 @@ var steps = []step{
 			w.lose(w.requests[n%len(w.requests)])
 		}
 	}},
+	{3, "refuse", func(w *world, _, _ string, n int) {
+		if len(w.requests) > 0 {
+			w.refuse(w.requests[n%len(w.requests)])
+		}
+	}},
 	{10, "tick", func(w *world, _, _ string, n int) { w.now += int64(n % 12) }},
 	{1, "crash", func(w *world, _, _ string, n int) { w.crash(w.powerCuts && n%2 == 0) }},
 	{2, "sync", func(w *world, _, _ string, _ int) { w.sync() }},

@@ -134,6 +134,9 @@ func (w *world) work(key string) bool {
 	case Send:
 		w.send(a)
 	case Resend:
+		if a.Verify && !w.again(a.Pend) {
+			return true
+		}
 		p, err := begin(w.idx, a.Pend, w.now+w.late, true)
 		w.must(err)
 		w.sync()
@@ -184,6 +187,20 @@ func (w *world) launch(p index.Pend) {
 func (w *world) expected(key string) bool {
 	h, recorded := w.idx.objects[key]
 	return unchanged(&h, recorded, w.head(key))
+}
+
+// again is the look before a repetition.
+func (w *world) again(p index.Pend) bool {
+	if p.Void {
+		if w.expected(p.Key) {
+			return true
+		}
+		w.importKey(p.Key)
+		return false
+	}
+	f, err := rechecked(w.idx, p, w.head(p.Key), w.now)
+	w.must(err)
+	return f == foundNotDone
 }
 
 func (w *world) head(key string) *object.Info {

@@ -216,7 +216,7 @@ func (c *Converger) act(key string, a *Action) (settled bool, err error) {
 	}
 	switch a.Kind {
 	case Forget:
-		return false, c.forgetIntent(a.Pend.Key)
+		return false, c.forgetIntent(&a.Pend)
 	case Look:
 		return false, c.look(a.Pend)
 	case Send, Resend:
@@ -230,18 +230,25 @@ func (c *Converger) act(key string, a *Action) (settled bool, err error) {
 	}
 }
 
-// forgetIntent removes an intent that has served its time.
-func (c *Converger) forgetIntent(key string) error {
+// forgetIntent removes an intent that has served its time, or one without effect that is no longer wanted.
+func (c *Converger) forgetIntent(old *index.Pend) error {
 	now := c.now()
+	forgotten := false
 	err := c.o.DB.Update(func(tx *index.Tx) error {
-		p, ok, err := tx.Pend(key)
-		if err != nil || !ok || !p.Answered || p.Fence > now {
+		p, ok, err := tx.Pend(old.Key)
+		if err != nil || !ok || p.Upload != old.Upload || !p.Void && (!p.Answered || p.Fence > now) {
 			return err
 		}
-		return tx.DeletePend(key)
+		forgotten = true
+		return tx.DeletePend(p.Key)
 	})
-	c.unlock(key)
-	c.queue.changed(key)
+	if forgotten && err == nil && len(old.Multipart) > 0 {
+		ctx, cancel := context.WithTimeout(c.ctx, callTime)
+		defer cancel()
+		c.abort(ctx, old)
+	}
+	c.unlock(old.Key)
+	c.queue.changed(old.Key)
 	return err
 }
 
@@ -271,8 +278,8 @@ func (c *Converger) look(p index.Pend) error {
 	if err != nil {
 		return err
 	}
-	if f != foundDone && len(p.Multipart) > 0 {
-		c.abort(ctx, p)
+	if f == foundOther && len(p.Multipart) > 0 {
+		c.abort(ctx, &p)
 	}
 	c.abortBegun(ctx, p.Key)
 	c.unlock(p.Key)
@@ -285,7 +292,7 @@ func (c *Converger) look(p index.Pend) error {
 }
 
 // abort frees the parts of an upload that will not be completed. When it fails the bucket's rule for old parts has to do it.
-func (c *Converger) abort(ctx context.Context, p index.Pend) {
+func (c *Converger) abort(ctx context.Context, p *index.Pend) {
 	if err := c.o.Store.AbortMultipart(ctx, p.Multipart); err != nil {
 		c.log.Warn("parts of a given up upload may be left in the bucket", "key", p.Key, "error", err)
 	}

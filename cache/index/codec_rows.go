@@ -129,7 +129,7 @@ func decodeObject(key string, row []byte) (Object, error) {
 func encodePend(p *Pend) []byte {
 	e := newEncoder(128 + len(p.Src) + len(p.SrcETag) + len(p.Multipart))
 	e.uint(uint64(p.Op))
-	e.flags(p.IfAbsent, p.Error, p.Answered)
+	e.flags(p.IfAbsent, p.Error, p.Answered, p.Void)
 	e.uint(uint64(p.Ino))
 	e.uint(p.Gen)
 	e.uint(p.AttrVer)
@@ -164,7 +164,7 @@ func decodePend(key string, row []byte) (Pend, error) {
 		return Pend{}, errors.New("unknown kind of request")
 	}
 	p := Pend{Key: key, Op: Op(op)}
-	d.flags(&p.IfAbsent, &p.Error, &p.Answered)
+	d.flags(&p.IfAbsent, &p.Error, &p.Answered, &p.Void)
 	p.Ino, p.Gen, p.AttrVer, p.XattrVer = Ino(d.uint()), d.uint(), d.uint(), d.uint()
 	p.Upload, p.Generation = d.id(), d.id()
 	p.State, p.Reason = object.State(d.uint8()), object.Reason(d.uint8())

@@ -21,6 +21,7 @@ func TestRowsSurvive(t *testing.T) {
 	for _, p := range []Pend{
 		{Key: "k", Op: Put, Ino: 1, Gen: 2, AttrVer: 3, XattrVer: 4, Upload: ID{5}, Generation: ID{6}, State: object.StateAuthentic, IfAbsent: true, Until: 7, Multipart: []byte("m")},
 		{Key: "k", Op: Copy, Src: "s", SrcETag: "e", Error: true, Answered: true, Fence: -8, Attempts: 9},
+		{Key: "k", Op: Put, Void: true, Attempts: 1, Multipart: []byte("m")},
 		{Key: "k", Op: Delete}, {Key: "k", Op: Tag},
 		{Key: "k", Op: Put, Covers: "v", Over: []ID{{1}, {2}}}, {Key: "k", Op: Delete, Covers: "v"}, {Key: "k", Op: Copy, Over: []ID{{1}}},
 		{Key: "k", Op: Put, GoneSeq: 7}, {Key: "k", Op: Put, Over: []ID{{1}}, GoneSeq: 7},

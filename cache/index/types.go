@@ -150,6 +150,7 @@ type Pend struct {
 	IfAbsent               bool          // sent as a creation
 	Error                  bool          // answered with an error that forbids the same attempt: only a look after Until decides
 	Answered               bool          // the effect is recorded; the key stays closed until Fence
+	Void                   bool          // no attempt had an effect, nor can one have any more; kept to be sent again
 	Until                  int64         // the last attempt cannot be executed after this time
 	Fence                  int64         // earlier unanswered attempts cannot be executed after this time; 0: there are none
 	Attempts               int
