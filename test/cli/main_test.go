@@ -41,12 +41,12 @@ type answer struct {
 }
 
 // quick bounds what must be said within seconds.
-const quick = 20 * time.Second
+const quick = time.Minute
 
 // ask runs the program with further environment variables.
 func ask(t *testing.T, w *procenv.World, env []string, args ...string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), procenv.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, procenv.Binary(t), args...)
 	cmd.Env = append(w.Env(), env...)
