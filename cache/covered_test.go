@@ -94,6 +94,37 @@ func TestVersionBelow(t *testing.T) {
 	}
 }
 
+// TestOthersDuringOutage: what others write between a failed attempt and its repetition stays, also without versioning.
+func TestOthersDuringOutage(t *testing.T) {
+	for _, f := range []emulator.Fault{{Status: 503, Code: "ServiceUnavailable"}, {Status: 403, Code: "AccessDenied"}, {LoseResponse: true}} {
+		t.Run(f.Code, func(t *testing.T) {
+			env := testenv.New(t, testenv.Options{NoMount: true, Cache: versioned.Cache})
+			store(t, env, "f", "base")
+			env.Sync()
+			f.Operation, f.Count = "PutObject", 1
+			env.Server.AddFault(f)
+			id := env.Server.AddFault(emulator.Fault{Operation: "HeadObject", Key: "f", Skip: 1, Barrier: 2}) // the look before the repetition
+			store(t, env, "f", "ours")
+			testenv.Eventually(t, "the failure", func() bool { return env.Cache.Status().Errors > 0 })
+			put(t, env, "f", "theirs")
+			env.Server.RemoveFault(id)
+			testenv.Eventually(t, "both", func() bool {
+				var texts []string
+				for _, name := range names(t, env.Cache, "") {
+					text, err := content(t, env.Cache, name)
+					if err != nil {
+						return false
+					}
+					texts = append(texts, text)
+				}
+				slices.Sort(texts)
+				return slices.Equal(texts, []string{"ours", "theirs"})
+			})
+			env.Sync()
+		})
+	}
+}
+
 // TestVersionBelowIsOurs: what we saw is not brought back, and costs one request.
 func TestVersionBelowIsOurs(t *testing.T) {
 	env := testenv.New(t, versioned)

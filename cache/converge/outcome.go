@@ -162,27 +162,29 @@ func looked(tx Tx, p index.Pend, found *object.Info) (finding, error) {
 	return f, tx.DeletePend(p.Key)
 }
 
-// rechecked decides what a HEAD before a repetition means: some time has passed since the look before the first attempt. What was executed
-// counts at once, while earlier attempts keep the key closed; when somebody else was there the request is not repeated. found is nil for 404.
-func rechecked(tx Tx, p index.Pend, found *object.Info, now int64) (finding, error) {
-	h, recorded, err := tx.Object(p.Key)
-	if err != nil {
-		return foundOther, err
+// rejudge decides what a HEAD before a repetition means: some time has passed since the look before the first attempt. Unlike judge it counts
+// the same content with other attributes as somebody else's. found is nil for 404.
+func rejudge(v View, p *index.Pend, found *object.Info) (finding, error) {
+	h, recorded, err := v.Object(p.Key)
+	f := judge(p, &h, recorded, found)
+	if f == foundNotDone && !unchanged(&h, recorded, found) {
+		f = foundOther
 	}
-	f := judge(&p, &h, recorded, found)
-	switch f {
-	case foundDone:
-		if found == nil {
-			found = new(object.Info)
-		}
-		p.Fence = max(p.Fence, p.Until)
-		return f, answered(tx, p, *found, now)
-	case foundOther:
+	return f, err
+}
+
+// rechecked notes that a request was executed, or that somebody else was there, as rejudge found. What was executed counts at once, while
+// earlier attempts keep the key closed. Otherwise it is not repeated, and the look after its time decides.
+func rechecked(tx Tx, p index.Pend, f finding, found *object.Info, now int64) error {
+	if f != foundDone {
 		p.Error = true
-		return f, tx.PutPend(p)
-	default:
-		return f, nil
+		return tx.PutPend(p)
 	}
+	if found == nil {
+		found = new(object.Info)
+	}
+	p.Fence = max(p.Fence, p.Until)
+	return answered(tx, p, *found, now)
 }
 
 // judge compares what was found with what was sent and with what is recorded.

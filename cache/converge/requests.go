@@ -42,7 +42,7 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 	var seen *object.Info
 	if a.Verify {
 		var ok bool
-		if a.Kind == Resend && !a.Pend.Void {
+		if a.Kind == Resend {
 			ok, err = c.recheck(&a.Pend)
 		} else {
 			seen, ok, err = c.verify(a.Pend.Key)
@@ -133,19 +133,34 @@ func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
 		return false, err
 	}
 	f := foundOther
+	err = c.o.DB.View(func(tx *index.Tx) error {
+		f, err = rejudge(tx, sent, found)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case f == foundNotDone:
+		return true, nil
+	case sent.Void:
+		return false, c.forgetIntent(sent) // what is wanted now begins with a look of its own
+	case f == foundDone:
+		if err := c.uncoverUnknown(sent, found); err != nil {
+			return false, err
+		}
+	}
 	err = c.o.DB.Update(func(tx *index.Tx) error {
 		p, pending, err := tx.Pend(sent.Key)
 		if err != nil || !pending || p.Upload != sent.Upload || p.Answered || p.Error {
 			return err
 		}
-		f, err = rechecked(tx, p, found, c.now())
-		return err
+		return rechecked(tx, p, f, found, c.now())
 	})
 	if err == nil && f == foundDone {
 		c.recovered(sent.Key)
 		c.ended(*sent, true)
 	}
-	return err == nil && f == foundNotDone, err
+	return false, err
 }
 
 // open opens the body of a PUT.

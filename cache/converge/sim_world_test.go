@@ -191,16 +191,18 @@ func (w *world) expected(key string) bool {
 
 // again is the look before a repetition.
 func (w *world) again(p index.Pend) bool {
-	if p.Void {
-		if w.expected(p.Key) {
-			return true
-		}
-		w.importKey(p.Key)
-		return false
-	}
-	f, err := rechecked(w.idx, p, w.head(p.Key), w.now)
+	found := w.head(p.Key)
+	f, err := rejudge(w.idx, &p, found)
 	w.must(err)
-	return f == foundNotDone
+	switch {
+	case f == foundNotDone:
+		return true
+	case p.Void:
+		w.must(w.idx.DeletePend(p.Key))
+	default:
+		w.must(rechecked(w.idx, p, f, found, w.now))
+	}
+	return false
 }
 
 func (w *world) head(key string) *object.Info {
