@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of a test.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // rig is a Converger on a real index and a fake bucket, and the file system calls that change the index.
 type rig struct {

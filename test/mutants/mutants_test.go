@@ -126,7 +126,7 @@ func (m *mutant) run(t *testing.T) (output string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-timeout", "5m", "-run", m.test, "./"+m.pkg)
 	cmd.Dir = root(t)
 	// By the environment, so that tests that build the program build the mutant.
-	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay, "OSSENCFS_MODEL_SHRINK=0")
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay, "OSSENCFS_MODEL_SHRINK=0", "OSSENCFS_TEST_PATIENCE=1m")
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err

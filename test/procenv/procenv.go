@@ -338,8 +338,17 @@ func Mounted(dir string) bool {
 	return err == nil && bytes.Contains(mounts, []byte(" "+dir+" "))
 }
 
-// Patience bounds every wait of a test. It is there for what never comes; a busy machine may need a minute for what does.
-const Patience = 4 * time.Minute
+// Patience bounds every wait of a test. It is there for what never comes; a busy machine may need a minute for what does. Who expects
+// tests to fail sets OSSENCFS_TEST_PATIENCE to something shorter, as "30s".
+var Patience = patience()
+
+func patience() time.Duration {
+	const usual = 4 * time.Minute
+	if d, err := time.ParseDuration(os.Getenv("OSSENCFS_TEST_PATIENCE")); err == nil {
+		return d
+	}
+	return usual
+}
 
 // WaitFor polls until the condition holds, and ends the test after Patience.
 func WaitFor(t testing.TB, what string, condition func() bool) {

@@ -30,7 +30,7 @@ func content(name string, n int) []byte {
 }
 
 // patience bounds one call of a program on a full or broken disk.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // call runs one call of a program and fails the test when it does not return.
 func call(t *testing.T, what string, do func() error) error {

@@ -23,13 +23,14 @@ import (
 	gofs "github.com/ossencfs/ossencfs/fs"
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/test/procenv"
 )
 
 // Bucket is the name of the bucket every Env has.
 const Bucket = "testenv"
 
-// Patience bounds every wait of a test. It is there for what never comes; a busy machine may need a minute for what does.
-const Patience = 4 * time.Minute
+// Patience bounds every wait of a test; see procenv.Patience.
+var Patience = procenv.Patience
 
 // Options change what an Env is made of; the zero value is what users get.
 type Options struct {
