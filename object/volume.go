@@ -224,7 +224,7 @@ func (b *Bucket) listRecords(ctx context.Context, root string) (list []string, e
 }
 
 // looks is how often the records are listed when one was replaced by a newer revision between listing and reading.
-const looks = 4
+const looks = 10
 
 // findRecords reads the newest authentic revision of each volume key.
 func (b *Bucket) findRecords(ctx context.Context, pinned *pins) (*found, error) {
@@ -236,7 +236,7 @@ func (b *Bucket) findRecords(ctx context.Context, pinned *pins) (*found, error) 
 		f := &found{root: root}
 		replaced := false
 		for id, revisions := range groupRevisions(root, list) {
-			err := b.openRecord(ctx, f, id, revisions)
+			err := b.openRecord(ctx, f, id, revisions, look == looks)
 			if replaced = replaced || errors.Is(err, oss.ErrNotFound); err != nil && !errors.Is(err, oss.ErrNotFound) {
 				return nil, err
 			}
@@ -274,14 +274,18 @@ func recordKey(root string, r *keys.Record) string {
 }
 
 // openRecord opens the newest revision of one volume key that is authentic. What is not is reported; who can write to the bucket
-// can put such a thing beside the record. ErrNotFound says that all revisions were replaced since they were listed.
-func (b *Bucket) openRecord(ctx context.Context, f *found, id keys.VolumeID, revisions []string) error {
+// can put such a thing beside the record. ErrNotFound says that a revision was replaced since they were listed, and with last, which takes
+// an older one then, that all were.
+func (b *Bucket) openRecord(ctx context.Context, f *found, id keys.VolumeID, revisions []string, last bool) error {
 	gone := 0
 	for _, key := range revisions {
 		r, err := b.readRecord(ctx, f.root, id, key)
-		if errors.Is(err, oss.ErrNotFound) {
+		if errors.Is(err, oss.ErrNotFound) && last {
 			gone++
 			continue
+		}
+		if errors.Is(err, oss.ErrNotFound) {
+			return fmt.Errorf("volume record %q: %w", key, err)
 		}
 		var k *keys.VolumeKey
 		if err == nil {

@@ -117,7 +117,7 @@ func (v *Volumes) store(ctx context.Context, e *volumeEntry, next *keys.Record) 
 	if err := v.note(next); err != nil {
 		return err
 	}
-	for _, old := range e.revisions {
+	for _, old := range slices.Backward(e.revisions) { // the oldest first: who reads at this moment is to find none of them rather than an older one
 		if old >= key {
 			continue
 		}

@@ -109,7 +109,7 @@ func (v *Volumes) reload(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		entries, err := v.read(ctx, v.root, list)
+		entries, err := v.read(ctx, v.root, list, look == looks)
 		if errors.Is(err, oss.ErrNotFound) && look < looks {
 			continue // replaced since they were listed
 		}
@@ -120,12 +120,12 @@ func (v *Volumes) reload(ctx context.Context) error {
 	}
 }
 
-// read reads the records with these keys.
-func (v *Volumes) read(ctx context.Context, root string, list []string) ([]*volumeEntry, error) {
+// read reads the records with these keys; last is as in openRecord.
+func (v *Volumes) read(ctx context.Context, root string, list []string, last bool) ([]*volumeEntry, error) {
 	var entries []*volumeEntry
 	for id, revisions := range groupRevisions(root, list) {
 		e := &volumeEntry{id: id, revisions: revisions}
-		if err := v.readEntry(ctx, root, e); err != nil {
+		if err := v.readEntry(ctx, root, e, last); err != nil {
 			return nil, err
 		}
 		entries = append(entries, e)
@@ -136,11 +136,11 @@ func (v *Volumes) read(ctx context.Context, root string, list []string) ([]*volu
 
 // readEntry opens the newest authentic revision. One for which there is no key ends the search: an older one would be no better than
 // a record that was rolled back.
-func (v *Volumes) readEntry(ctx context.Context, root string, e *volumeEntry) error {
+func (v *Volumes) readEntry(ctx context.Context, root string, e *volumeEntry, last bool) error {
 	gone := 0
 	for _, key := range e.revisions {
 		r, err := v.b.readRecord(ctx, root, e.id, key)
-		if errors.Is(err, oss.ErrNotFound) {
+		if errors.Is(err, oss.ErrNotFound) && last {
 			gone++
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -225,6 +226,64 @@ func TestChangesMeet(t *testing.T) {
 	}
 	if got := recordsOf(s); len(got) != 1 {
 		t.Errorf("the bucket has records %q, want one", got)
+	}
+}
+
+// TestReplacedWhileRead: a revision that goes between listing and reading means that there is a newer one, also where an older one is still
+// there.
+func TestReplacedWhileRead(t *testing.T) {
+	for name, read := range map[string]func(t *testing.T, o Options, k keys.MasterKey) uint32{
+		"edit": func(t *testing.T, o Options, k keys.MasterKey) uint32 { return volumesOf(t, o, "", k).Describe()[0].Revision },
+		"mount": func(t *testing.T, o Options, _ keys.MasterKey) uint32 {
+			f, err := unopened(t, o).findRecords(t.Context(), new(pins))
+			if err != nil || len(f.records) != 1 {
+				t.Errorf("got %+v, %v", f, err)
+				return 0
+			}
+			return f.records[0].Revision
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := emulated(t, emulator.Options{})
+			o := Options{Connection: connection(s)}
+			k := masterRSA(t, 0)
+			opened(t, o)
+			first := recordsOf(s)[0]
+			body, h, err := s.ReadObject(testBucket, first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			putBack := func() {
+				if err := s.WriteObject(testBucket, first, h, body); err != nil {
+					t.Error(err)
+				}
+			}
+			v := volumesOf(t, o, "", k)
+			addHost := func(n int) {
+				host, err := keys.NewHostKey(fmt.Sprint("host ", n), []string{""})
+				if err == nil {
+					_, err = v.AddHost(t.Context(), host, k)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			addHost(1)
+			putBack()
+			s.ResetRequests()
+			id := s.AddFault(emulator.Fault{Operation: "GetObject", Key: "*/*/*/00000002", Barrier: 2})
+			got := make(chan uint32)
+			go func() { got <- read(t, o, k) }()
+			for s.Requests()["GetObject"] == 0 {
+				runtime.Gosched()
+			}
+			addHost(2)
+			putBack()
+			s.RemoveFault(id)
+			if revision := <-got; revision != 3 {
+				t.Errorf("got revision %d, want 3", revision)
+			}
+		})
 	}
 }
 
