@@ -27,7 +27,7 @@ type bucket struct {
 	most    int                           // most requests at one time
 	hook    func(object.GetRequest) error // called for each request, outside mu
 	corrupt func(key string, data []byte) // may change what is sent
-	cut     func() bool                   // true: the answer breaks off half way
+	cut     func(object.GetRequest) bool  // true: the answer breaks off half way
 }
 
 type stored struct {
@@ -82,7 +82,7 @@ func (k *bucket) Get(ctx context.Context, r object.GetRequest) (*object.Download
 		key.XORKeyStreamAt(data, data, r.Off)
 	}
 	body := io.Reader(bytes.NewReader(data))
-	if k.cut != nil && k.cut() {
+	if k.cut != nil && k.cut(r) {
 		body = io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
 	}
 	return &object.Download{Content: key, Body: io.NopCloser(body), TotalSize: int64(len(o.sealed))}, nil
