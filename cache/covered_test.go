@@ -147,6 +147,40 @@ func TestVersionBelowIsOurs(t *testing.T) {
 	}
 }
 
+// TestSeenThroughTags: who changes attributes of what was moved here, and then writes it, has seen it.
+func TestSeenThroughTags(t *testing.T) {
+	o := testenv.Options{NoMount: true, Cache: versioned.Cache}
+	a := testenv.New(t, o)
+	o.Share = a
+	b := testenv.New(t, o)
+	store(t, a, "f", "older")
+	store(t, a, "g", "base")
+	a.Sync()
+	if err := a.Cache.Rename(t.Context(), cache.Root, "g", cache.Root, "f", cache.RenameReplace); err != nil {
+		t.Fatal(err)
+	}
+	a.Sync()
+	testenv.Eventually(t, "the file", func() bool { got, err := content(t, b.Cache, "f"); return err == nil && got == "base" })
+	st, err := walk(t.Context(), b.Cache, "f")
+	if err == nil {
+		_, err = b.Cache.SetAttr(t.Context(), st.Ino, cache.Change{Set: cache.SetMtime, Mtime: 5})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Server.ResetRequests()
+	b.Sync()
+	if got := b.Requests()["PutObjectTagging"]; got != 1 {
+		t.Errorf("got %d tags, want 1", got)
+	}
+	store(t, b, "f", "of b")
+	b.Sync()
+	testenv.Eventually(t, "b's version", func() bool { got, err := content(t, a.Cache, "f"); return err == nil && got == "of b" })
+	if list := names(t, a.Cache, ""); !slices.Equal(list, []string{"f"}) || a.Cache.Status().Notices[object.NoticeLost] != 0 {
+		t.Errorf("got %q and %d reports, want f alone", list, a.Cache.Status().Notices[object.NoticeLost])
+	}
+}
+
 // TestUnseen: without versioning a version of ours that somebody wrote over without having seen it is kept from the cache, or reported.
 func TestUnseen(t *testing.T) {
 	for _, evicted := range []bool{false, true} {

@@ -58,6 +58,7 @@ type TagRequest struct {
 	Attr        Attr // without Xattrs, which live in headers and cannot change without an upload
 	Generation  ID   // the object's; zero for a foreign one. A reader ignores a tag of another generation
 	Upload      ID   // id of this request
+	Over        []ID // Info.Past of what the caller saw there; empty: not known
 	OwnTagsOnly bool // the caller knows that nobody else tagged the object (Info.OthersTags): saves a request
 }
 

@@ -18,37 +18,40 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
 		return before(err)
+	}
+	if tagged && len(r.Over) > 0 { // the id in the old tag, which may be that of a copy, is nowhere else
+		delete(tags, overTag)
+		tagOver(tags, r.Over)
 	}
 	return b.oss.PutTagging(ctx, full, tags)
 }
 
-// mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them.
-func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOnly bool, t tag) (map[string]string, error) {
-	tags := map[string]string{}
+// mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them. tagged says that it had one of ours.
+func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOnly bool, t tag) (tags map[string]string, tagged bool, err error) {
+	tags = map[string]string{}
 	if !ownOnly {
-		var err error
 		if tags, err = b.tagsOf(ctx, src, version); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
+	_, tagged = tags[tagName]
 	if old, err := parseTag(tags[tagName]); err == nil && b.countsOn(src, old) {
 		t.change = old.change
 	}
 	t.change++
-	var err error
 	if tags[tagName], err = b.formatTag(dst, t); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(tags) > oss.MaxTags {
 		delete(tags, overTag) // it is worth less than the attributes
 	}
 	if len(tags) > oss.MaxTags {
-		return nil, fmt.Errorf("object %.100q: %w: it has %d", dst, ErrTagRoom, len(tags)-1)
+		return nil, false, fmt.Errorf("object %.100q: %w: it has %d", dst, ErrTagRoom, len(tags)-1)
 	}
-	return tags, nil
+	return tags, tagged, nil
 }
 
 // Copy copies bytes and headers, the envelope included, and gives the copy new attributes by its tag, in one
@@ -67,7 +70,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
 	if err != nil {
 		return Info{}, before(err)
 	}

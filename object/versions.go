@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,13 +127,14 @@ func parseOver(s string) []ID {
 	return ids
 }
 
-// Past is what an object that replaces this one was written over.
+// Past is what an object that replaces this one was written over: the newest first, so that what its headers say, which for a copy is
+// the source's, stands where a tag names it.
 func (i *Info) Past() []ID {
 	past := make([]ID, 0, MaxOver)
 	if !i.Upload.IsZero() {
 		past = append(past, i.Upload)
 	}
-	if !i.Stored.IsZero() && i.Stored != i.Upload {
+	if !i.Stored.IsZero() && i.Stored != i.Upload && !slices.Contains(i.Over, i.Stored) {
 		past = append(past, i.Stored)
 	}
 	return append(past, i.Over[:min(len(i.Over), MaxOver-len(past))]...)

@@ -233,7 +233,9 @@ func TestChangesMeet(t *testing.T) {
 // there.
 func TestReplacedWhileRead(t *testing.T) {
 	for name, read := range map[string]func(t *testing.T, o Options, k keys.MasterKey) uint32{
-		"edit": func(t *testing.T, o Options, k keys.MasterKey) uint32 { return volumesOf(t, o, "", k).Describe()[0].Revision },
+		"edit": func(t *testing.T, o Options, k keys.MasterKey) uint32 {
+			return volumesOf(t, o, "", k).Describe()[0].Revision
+		},
 		"mount": func(t *testing.T, o Options, _ keys.MasterKey) uint32 {
 			f, err := unopened(t, o).findRecords(t.Context(), new(pins))
 			if err != nil || len(f.records) != 1 {

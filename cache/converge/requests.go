@@ -393,7 +393,7 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 		return info, err
 	case index.Tag:
 		attr.Xattrs = nil
-		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload)})
+		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), Over: overOf(p)})
 	case index.Delete:
 		version, err := c.o.Store.Remove(ctx, p.Key)
 		return object.Info{Version: version}, err
