@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -58,7 +59,7 @@ func TestPowerCutRounds(t *testing.T) {
 		if !d.Ready(t) {
 			t.Fatalf("%s: the mount ended: %v\n%s", name, d.Wait(), complaints(t, w))
 		}
-		cutRound(t, w, l, disk, how, calls, seed, round)
+		cutRound(t, w, d, l, disk, how, calls, seed, round)
 		d.Kill(t)
 		disk.Restore()
 		counts[how.what]++
@@ -87,8 +88,9 @@ func TestPowerCutRounds(t *testing.T) {
 // bootOf lets the program see another boot of the machine after each cut.
 func bootOf(round int) []string { return []string{fmt.Sprintf("OSSENCFS_TEST_BOOT=boot %d", round)} }
 
-// cutRound runs the load and cuts the power after so many calls. The workers end when their calls fail.
-func cutRound(t *testing.T, w *procenv.World, l *load, disk *loopdisk.Disk, how flush, calls int64, seed uint64, round int) {
+// cutRound runs the load and cuts the power after so many calls. The workers end when their calls fail. The daemon does nothing after the
+// cut: an fdatasync that is under way returns nil, and no request may follow from that.
+func cutRound(t *testing.T, w *procenv.World, d *procenv.Daemon, l *load, disk *loopdisk.Disk, how flush, calls int64, seed uint64, round int) {
 	t.Helper()
 	var once sync.Once
 	l.after = func(n int64) {
@@ -96,7 +98,8 @@ func cutRound(t *testing.T, w *procenv.World, l *load, disk *loopdisk.Disk, how 
 			return
 		}
 		once.Do(func() {
-			if err := writeBack(w.Cache, how.pattern); err != nil {
+			defer d.Strike() // ends the calls under way
+			if err := errors.Join(d.Freeze(), writeBack(w.Cache, how.pattern)); err != nil {
 				t.Error(err)
 			}
 			l.dark.Store(true)

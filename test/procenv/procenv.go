@@ -269,6 +269,43 @@ func (d *Daemon) Strike() {
 	}
 }
 
+// Freeze stops all threads of the daemon. It returns when none can run any more: those in a call to the kernel stop before they see its
+// result. Only Strike and its like end that.
+func (d *Daemon) Freeze() error {
+	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("stop the daemon: %w", err)
+	}
+	for end := time.Now().Add(Patience); ; <-time.After(time.Millisecond) {
+		running, err := runningThreads(d.Pid())
+		if err != nil || running == 0 {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("stop the daemon: %d threads go on", running)
+		}
+	}
+}
+
+// runningThreads counts the threads of a process group that are not stopped, nor in a call to the kernel that cannot be interrupted.
+func runningThreads(pgid int) (n int, err error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) >= 3 && fields[2] == strconv.Itoa(pgid) && !strings.Contains("TtDZX", fields[0]) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Crash sends SIGKILL to all processes of the daemon, waits for their end and leaves the dead mount point as a user finds it.
 func (d *Daemon) Crash(t testing.TB) {
 	t.Helper()
