@@ -216,7 +216,7 @@ func makeGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := testHost(t)
-	record := keys.NewRecord(v)
+	record := keys.NewRecord(v, keys.Place{})
 	if err := errors.Join(record.AddSlot(t.Context(), v, master), record.AddHost(h.Host())); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,11 @@ import (
 // ErrBundle: the text is no bundle of a write-only host. The text says why.
 var ErrBundle = errors.New("unreadable host bundle")
 
-// bundleFormat is the first field of a bundle.
-const bundleFormat = "ossencfs host v1"
+// Formats of bundles, the first field of each. The first does not say of which bucket the volume is.
+const (
+	bundleFormat1 = "ossencfs host v1"
+	bundleFormat2 = "ossencfs host v2"
+)
 
 // Limits of a bundle.
 const (
@@ -37,6 +40,9 @@ type bundleFile struct {
 	Volume    VolumeID     `json:"volume"`
 	Epoch     uint32       `json:"epoch"`
 	Authentic bool         `json:"authentic"`
+	Bucket    string       `json:"bucket,omitempty"` // format 2, with the two below
+	Region    string       `json:"region,omitempty"`
+	Root      string       `json:"root,omitempty"`
 	Public    strictBytes  `json:"public"`
 	Revision  uint32       `json:"revision"`
 	Name      string       `json:"name"`
@@ -106,8 +112,12 @@ func (b *Bundle) Marshal() ([]byte, error) {
 	defer clear(seed)
 	host := b.key.host
 	file := bundleFile{
-		Format: bundleFormat, Volume: b.volume.ID, Epoch: b.volume.Epoch, Authentic: b.volume.Authentic, Public: b.volume.HPKE,
+		Format: bundleFormat1, Volume: b.volume.ID, Epoch: b.volume.Epoch, Authentic: b.volume.Authentic, Public: b.volume.HPKE,
 		Revision: b.revision, Name: host.Name, Prefixes: host.Prefixes, Seed: seed, RSA: string(text),
+		Bucket: b.volume.Place.Bucket, Region: b.volume.Place.Region, Root: b.volume.Place.Root,
+	}
+	if !b.volume.Place.IsZero() {
+		file.Format = bundleFormat2
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.master.matdesc)) {
 		file.Matdesc = append(file.Matdesc, descriptor{name, b.master.matdesc[name]})
@@ -142,8 +152,9 @@ func ParseBundle(text []byte) (*Bundle, error) {
 		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
 	}
 	defer clear(file.Seed)
-	if file.Format != bundleFormat {
-		return nil, fmt.Errorf("format %.40q, this version reads %q: %w", file.Format, bundleFormat, ErrBundle)
+	at := Place{Bucket: file.Bucket, Region: file.Region, Root: file.Root}
+	if file.Format != bundleFormat2 && (file.Format != bundleFormat1 || !at.IsZero()) || file.Format == bundleFormat2 && at.IsZero() {
+		return nil, fmt.Errorf("format %.40q, this version reads %q and %q: %w", file.Format, bundleFormat1, bundleFormat2, ErrBundle)
 	}
 	master, err := file.master()
 	if err != nil {
@@ -153,7 +164,7 @@ func ParseBundle(text []byte) (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBundle, err)
 	}
-	volume := &VolumePublic{ID: file.Volume, Epoch: file.Epoch, Authentic: file.Authentic, HPKE: file.Public}
+	volume := &VolumePublic{ID: file.Volume, Epoch: file.Epoch, Authentic: file.Authentic, Place: at, HPKE: file.Public}
 	b := &Bundle{volume: volume, revision: file.Revision, master: master, key: key}
 	if err := b.check(); err != nil {
 		return nil, err

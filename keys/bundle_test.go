@@ -104,7 +104,7 @@ func TestParseBundleRefuses(t *testing.T) {
 		"empty":             "{}",
 		"half":              good[:len(good)/2],
 		"more behind":       good + "{}",
-		"other format":      edit("ossencfs host v1", "ossencfs host v2"),
+		"other format":      edit("ossencfs host v1", "ossencfs host v3"),
 		"unknown field":     edit(`"epoch"`, `"extra": 1, "epoch"`),
 		"field twice":       edit(`"epoch"`, `"epoch": 7, "epoch"`),
 		"field in capitals": edit(`"epoch"`, `"Epoch"`),

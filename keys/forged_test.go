@@ -133,7 +133,7 @@ func TestSlotOfPublicKeyAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, mac := range map[string][]byte{"zeros": make([]byte, macSize), "made with his own primes": hisMAC} {
-		r := NewRecord(v)
+		r := NewRecord(v, here)
 		r.Slots = []Slot{{Type: slotRSA, Key: k1.ID(), Wrapped: wrapped, MAC: mac}}
 		r = mustParse(t, mustMarshal(t, r, v))
 		if got, err := r.Open(t.Context(), NewKeyring(k1)); !errors.Is(err, ErrForged) || got != nil || k1.PrivateOps() != 0 {
@@ -161,7 +161,7 @@ func TestSlotWithRightMACAndOddSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := NewRecord(v)
+		r := NewRecord(v, here)
 		r.Slots = []Slot{{Type: slotRSA, Key: k1.ID(), Wrapped: wrapped, MAC: mac}}
 		r = mustParse(t, mustMarshal(t, r, v))
 		if got, err := r.Open(t.Context(), NewKeyring(k1)); !errors.Is(err, ErrForged) || got != nil {
@@ -258,7 +258,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(map[string]any){
-		"format": set("format", "ossencfs volume v2"), "no format": drop("format"), "unknown field": set("extra", 1),
+		"format": set("format", "ossencfs volume v3"), "format without place": set("format", "ossencfs volume v1"), "no format": drop("format"), "unknown field": set("extra", 1),
 		"no id": drop("id"), "id": set("id", "00"), "zero id": set("id", strings.Repeat("0", 32)),
 		"epoch 0": set("epoch", 0), "negative epoch": set("epoch", -1), "huge epoch": set("epoch", 1<<32), "half epoch": set("epoch", 1.5),
 		"revision 0": set("revision", 0), "nine digits": set("revision", maxRevision+1), "text": set("revision", "1"), "null": set("authentic", nil),
@@ -299,7 +299,7 @@ func TestParseRecordRefuses(t *testing.T) {
 func TestParseRecordLimitsRecoverySlots(t *testing.T) {
 	cheapRecovery(t)
 	v := newVolume(t)
-	r := NewRecord(v)
+	r := NewRecord(v, here)
 	for i := range maxRecovery + 1 {
 		s, err := recoverySlot(&v.public, v.secret[:], make([]byte, codeSize), bytes.Repeat([]byte{byte(i)}, saltSize))
 		if err != nil {

@@ -42,28 +42,45 @@ type Record struct {
 	ID        VolumeID
 	Epoch     uint32
 	Authentic bool
+	Place     Place  // whose volume it is; none: format 1, which is not bound to one
 	Revision  uint32 // 1 and up, at most 8 decimal digits
 	Public    []byte // the volume's HPKE public key
 	Slots     []Slot
 	Hosts     []Host
 
+	Made         int64         // when the volume key was drawn, in seconds since 1970 by the clock of who did; 0: not known
+	Endorsements []Endorsement // by holders of other keys of this volume
+	Retired      []VolumeID    // keys of earlier epochs under which nothing counts any more
+
 	// origin is the encoding whose MAC is mac, as it was read or written. Marshal signs a changed record only if
 	// that MAC is right, so that no forger's slots and hosts are ever signed by accident.
 	origin []byte
 	mac    []byte
+	opened Slot // see Bound
 }
 
-// NewRecord begins the record of a new volume key: revision 1, without slots.
-func NewRecord(v *VolumeKey) *Record {
-	return &Record{ID: v.ID(), Epoch: v.Epoch(), Authentic: v.Authentic(), Revision: 1, Public: v.HPKEPublic()}
+// NewRecord begins the record of a volume key at a place: revision 1, without slots. Without a place it is one of format 1.
+func NewRecord(v *VolumeKey, at Place) *Record {
+	return &Record{ID: v.ID(), Epoch: v.Epoch(), Authentic: v.Authentic(), Place: at, Revision: 1, Public: v.HPKEPublic()}
 }
+
+// Bound reports whether the slot through which the record was opened last is bound to its Place. If not, whoever holds the volume
+// key can have made the record for any place.
+func (r *Record) Bound() bool { return r.opened.Key != "" && !r.Place.IsZero() && !r.opened.Unbound }
+
+// OpenedBy names the slot through which the record was opened last, as in Slot.Key; empty: none.
+func (r *Record) OpenedBy() string { return r.opened.Key }
 
 // Next is a deep copy with the next revision.
 func (r *Record) Next() *Record {
 	next := *r
 	next.Revision++
 	next.Public, next.mac, next.origin = bytes.Clone(r.Public), bytes.Clone(r.mac), bytes.Clone(r.origin)
-	next.Slots, next.Hosts = slices.Clone(r.Slots), slices.Clone(r.Hosts)
+	next.Slots, next.Hosts, next.Retired = slices.Clone(r.Slots), slices.Clone(r.Hosts), slices.Clone(r.Retired)
+	next.Endorsements = slices.Clone(r.Endorsements)
+	for i, e := range next.Endorsements {
+		next.Endorsements[i].MAC = bytes.Clone(e.MAC)
+	}
 	for i, s := range next.Slots {
 		s.Wrapped, s.MAC, s.Salt = bytes.Clone(s.Wrapped), bytes.Clone(s.MAC), bytes.Clone(s.Salt)
 		next.Slots[i] = s
@@ -76,7 +93,7 @@ func (r *Record) Next() *Record {
 
 // Volume is the public side of the volume key; to be believed like the record itself.
 func (r *Record) Volume() *VolumePublic {
-	return &VolumePublic{ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, HPKE: bytes.Clone(r.Public)}
+	return &VolumePublic{ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, Place: r.Place, HPKE: bytes.Clone(r.Public)}
 }
 
 // AddSlot wraps the volume key under one more master key. A key that has a slot already changes nothing. ErrPublicOnly when
@@ -97,7 +114,7 @@ func (r *Record) AddSlot(ctx context.Context, v *VolumeKey, key MasterKey) error
 	if len(r.Slots) >= maxSlots {
 		return fmt.Errorf("add slot for %s: a record has at most %d", key.ID(), maxSlots)
 	}
-	s, err := maker.makeSlot(ctx, &v.public, v.secret[:])
+	s, err := maker.makeSlot(ctx, r.Volume(), v.secret[:])
 	if err != nil {
 		return fmt.Errorf("add slot for %s: %w", key.ID(), err)
 	}
@@ -133,10 +150,24 @@ func (r *Record) AddRecoveryCode(v *VolumeKey, code string) error {
 	if n >= maxRecovery || len(r.Slots) >= maxSlots {
 		return fmt.Errorf("add recovery code: a record has at most %d, and %d slots", maxRecovery, maxSlots)
 	}
-	s, err := makeRecovery(&v.public, v.secret[:], raw)
+	s, err := makeRecovery(r.Volume(), v.secret[:], raw)
 	if err != nil {
 		return fmt.Errorf("add recovery code: %w", err)
 	}
+	r.Slots = append(r.Slots, s)
+	return nil
+}
+
+// KeepSlot takes a slot over from a record of format 1 of the same volume key, as it is: unbound. For owners of master keys who are not
+// at hand when the record is bound to its place. A key that has a slot already changes nothing.
+func (r *Record) KeepSlot(s Slot) error {
+	if r.slot(s.Key) >= 0 {
+		return nil
+	}
+	if len(r.Slots) >= maxSlots {
+		return fmt.Errorf("keep slot of %s: a record has at most %d", s.Key, maxSlots)
+	}
+	s.Unbound = !r.Place.IsZero()
 	r.Slots = append(r.Slots, s)
 	return nil
 }
@@ -214,20 +245,28 @@ func (r *Record) belongs(v *VolumeKey) error {
 	return nil
 }
 
-// recordMagic begins the encoding that the record's MAC covers, recordInfo derives its key.
+// recordMagic begins the encoding that the record's MAC covers, in either format; recordInfo derives its key.
 const (
-	recordMagic = "ossencfs record v1\x00"
-	recordInfo  = "ossencfs record v1"
+	recordMagic1 = "ossencfs record v1\x00"
+	recordMagic2 = "ossencfs record v2\x00"
+	recordInfo   = "ossencfs record v1"
 )
 
 // encode is everything but the MAC, in one canonical form (uv: unsigned varint, lp(x): uv(length) x):
 //
-//	record = "ossencfs record v1" 0x00 facts u32(revision) uv(slots) slot... uv(hosts) host...
-//	slot   = lp(type) lp(key) lp(wrapped) lp(mac) lp(salt) uv(time) uv(memory) uv(threads)
-//	host   = id(8) lp(name) lp(public) uv(retired) uv(prefixes) lp(prefix)...
+//	record      = "ossencfs record v1" 0x00 facts u32(revision) uv(slots) slot... uv(hosts) host...
+//	            / "ossencfs record v2" 0x00 facts u32(revision) uv(slots) ( slot uv(unbound) )... uv(hosts) host...
+//	              uv(made) uv(endorsements) endorsement... uv(retired) id(16)...
+//	slot        = lp(type) lp(key) lp(wrapped) lp(mac) lp(salt) uv(time) uv(memory) uv(threads)
+//	host        = id(8) lp(name) lp(public) uv(retired) uv(prefixes) lp(prefix)...
+//	endorsement = id(16) lp(mac)
 func (r *Record) encode() []byte {
 	lp := func(b, x []byte) []byte { return append(binary.AppendUvarint(b, uint64(len(x))), x...) }
-	b := append([]byte(recordMagic), r.Volume().facts()...)
+	magic, bound := recordMagic1, !r.Place.IsZero()
+	if bound {
+		magic = recordMagic2
+	}
+	b := append([]byte(magic), r.Volume().facts()...)
 	b = binary.BigEndian.AppendUint32(b, r.Revision)
 	b = binary.AppendUvarint(b, uint64(len(r.Slots)))
 	for _, s := range r.Slots {
@@ -236,6 +275,9 @@ func (r *Record) encode() []byte {
 		}
 		for _, n := range []uint32{s.Time, s.Memory, s.Threads} {
 			b = binary.AppendUvarint(b, uint64(n))
+		}
+		if bound {
+			b = append(b, map[bool]byte{true: 1}[s.Unbound])
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Hosts)))
@@ -246,6 +288,18 @@ func (r *Record) encode() []byte {
 		for _, p := range h.Prefixes {
 			b = lp(b, []byte(p))
 		}
+	}
+	if !bound {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(r.Made)) //nolint:gosec // checked
+	b = binary.AppendUvarint(b, uint64(len(r.Endorsements)))
+	for _, e := range r.Endorsements {
+		b = lp(append(b, e.By[:]...), e.MAC)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Retired)))
+	for _, id := range r.Retired {
+		b = append(b, id[:]...)
 	}
 	return b
 }

@@ -51,7 +51,7 @@ func mustParse(t testing.TB, text []byte) *Record {
 // recordFor makes a record with a slot for each of the keys.
 func recordFor(t testing.TB, v *VolumeKey, masters ...MasterKey) *Record {
 	t.Helper()
-	r := NewRecord(v)
+	r := NewRecord(v, here)
 	for _, k := range masters {
 		if err := r.AddSlot(t.Context(), v, k); err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestRecordOpensWithEachSlot(t *testing.T) {
 	if k1.PrivateOps() != 1 || k2.PrivateOps() != 1 || k3.Calls() != 2 {
 		t.Errorf("cost %d and %d RSA operations, %d KMS calls", k1.PrivateOps(), k2.PrivateOps(), k3.Calls())
 	}
-	want := `{"a":"b","ossencfs-volume":"` + v.ID().String() + `"}`
+	want := `{"a":"b","ossencfs-place":"oss://bucket/dir","ossencfs-volume":"` + v.ID().String() + `"}`
 	if got := s.asked[2]["EncryptionContext"]; got != want {
 		t.Errorf("EncryptionContext: sent %s, want %s", got, want)
 	}
@@ -287,7 +287,7 @@ func TestAddSlotRefuses(t *testing.T) {
 		{"odd context", v, odd, ErrConfig},
 		{"denied", v, broken, ErrKMSDenied},
 	} {
-		r := NewRecord(v)
+		r := NewRecord(v, here)
 		if err := r.AddSlot(t.Context(), c.v, c.key); !errors.Is(err, c.want) || len(r.Slots) != 0 {
 			t.Errorf("%s: got %v and %d slots, want %v", c.name, err, len(r.Slots), c.want)
 		}
@@ -329,7 +329,7 @@ func TestMarshalRefuses(t *testing.T) {
 	}{
 		{"other volume key", good, other, ErrForged},
 		{"not from its holder", forged.Next(), v, ErrForged},
-		{"no slots", NewRecord(v), v, ErrLastSlot},
+		{"no slots", NewRecord(v, here), v, ErrLastSlot},
 		{"no revision left", last.Next(), v, ErrRecord},
 		{"too large", wide, v, ErrRecord},
 	} {

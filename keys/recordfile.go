@@ -6,8 +6,11 @@ import (
 	"fmt"
 )
 
-// recordFormat is the first field of a record.
-const recordFormat = "ossencfs volume v1"
+// Formats of records, the first field of each. The first is not bound to a place.
+const (
+	recordFormat1 = "ossencfs volume v1"
+	recordFormat2 = "ossencfs volume v2"
+)
 
 // recordFile is a record as JSON.
 type recordFile struct {
@@ -15,11 +18,24 @@ type recordFile struct {
 	ID        VolumeID    `json:"id"`
 	Epoch     uint32      `json:"epoch"`
 	Authentic bool        `json:"authentic"`
+	Bucket    string      `json:"bucket,omitempty"` // format 2, with the two below
+	Region    string      `json:"region,omitempty"`
+	Root      string      `json:"root,omitempty"`
 	Revision  uint32      `json:"revision"`
 	Public    strictBytes `json:"public"`
 	Slots     []slotFile  `json:"slots"`
 	Hosts     []hostFile  `json:"hosts,omitempty"`
-	MAC       strictBytes `json:"mac"`
+
+	Made         int64             `json:"made,omitempty"` // format 2, with the two below
+	Endorsements []endorsementFile `json:"endorsements,omitempty"`
+	Retired      []VolumeID        `json:"retired,omitempty"`
+	MAC          strictBytes       `json:"mac"`
+}
+
+// endorsementFile is an endorsement as JSON.
+type endorsementFile struct {
+	By  VolumeID    `json:"by"`
+	MAC strictBytes `json:"mac"`
 }
 
 // slotFile is a slot as JSON.
@@ -32,6 +48,7 @@ type slotFile struct {
 	Time    uint32      `json:"time,omitempty"`
 	Memory  uint32      `json:"memory,omitempty"`
 	Threads uint32      `json:"threads,omitempty"`
+	Unbound bool        `json:"unbound,omitempty"` // format 2
 }
 
 // hostFile is a host as JSON.
@@ -71,10 +88,17 @@ func (r *Record) Marshal(v *VolumeKey) ([]byte, error) {
 // text is the record as JSON, with its MAC.
 func (r *Record) text(mac []byte) ([]byte, error) {
 	file := recordFile{
-		Format: recordFormat, ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, Revision: r.Revision, Public: r.Public, MAC: mac,
+		Format: recordFormat1, ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, Revision: r.Revision, Public: r.Public, MAC: mac,
+		Bucket: r.Place.Bucket, Region: r.Place.Region, Root: r.Place.Root, Made: r.Made, Retired: r.Retired,
+	}
+	if !r.Place.IsZero() {
+		file.Format = recordFormat2
 	}
 	for _, s := range r.Slots {
-		file.Slots = append(file.Slots, slotFile{s.Type, s.Key, s.Wrapped, s.MAC, s.Salt, s.Time, s.Memory, s.Threads})
+		file.Slots = append(file.Slots, slotFile{s.Type, s.Key, s.Wrapped, s.MAC, s.Salt, s.Time, s.Memory, s.Threads, s.Unbound})
+	}
+	for _, e := range r.Endorsements {
+		file.Endorsements = append(file.Endorsements, endorsementFile{e.By, e.MAC})
 	}
 	for _, h := range r.Hosts {
 		file.Hosts = append(file.Hosts, hostFile{h.ID, h.Name, strictBytes(h.Public), h.Prefixes, h.Retired})
@@ -99,17 +123,26 @@ func ParseRecord(text []byte) (*Record, error) {
 	if err := decodeStrict(text, &file); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	if file.Format != recordFormat {
-		return nil, fmt.Errorf("format %.40q, this version reads %q: %w", file.Format, recordFormat, ErrRecord)
+	at := Place{Bucket: file.Bucket, Region: file.Region, Root: file.Root}
+	switch {
+	case file.Format == recordFormat1 && at.IsZero(), file.Format == recordFormat2 && !at.IsZero():
+	case file.Format == recordFormat1, file.Format == recordFormat2:
+		return nil, fmt.Errorf("format %q of %s: %w", file.Format, at, ErrRecord)
+	default:
+		return nil, fmt.Errorf("format %.40q, this version reads %q and %q: %w", file.Format, recordFormat1, recordFormat2, ErrRecord)
 	}
 	if len(file.MAC) != macSize {
 		return nil, fmt.Errorf("MAC of %d bytes, want %d: %w", len(file.MAC), macSize, ErrRecord)
 	}
 	r := &Record{
-		ID: file.ID, Epoch: file.Epoch, Authentic: file.Authentic, Revision: file.Revision, Public: file.Public, mac: file.MAC,
+		ID: file.ID, Epoch: file.Epoch, Authentic: file.Authentic, Place: at, Revision: file.Revision, Public: file.Public,
+		Made: file.Made, Retired: file.Retired, mac: file.MAC,
 	}
 	for _, s := range file.Slots {
-		r.Slots = append(r.Slots, Slot{s.Type, s.Key, s.Wrapped, s.MAC, s.Salt, s.Time, s.Memory, s.Threads})
+		r.Slots = append(r.Slots, Slot{s.Type, s.Key, s.Wrapped, s.MAC, s.Salt, s.Time, s.Memory, s.Threads, s.Unbound})
+	}
+	for _, e := range file.Endorsements {
+		r.Endorsements = append(r.Endorsements, Endorsement{e.By, e.MAC})
 	}
 	for _, h := range file.Hosts {
 		r.Hosts = append(r.Hosts, Host{h.ID, h.Name, ed25519.PublicKey(h.Public), h.Prefixes, h.Retired})
@@ -139,8 +172,8 @@ func (r *Record) check() error {
 		if err := s.check(); err != nil {
 			return fmt.Errorf("slot %d: %w: %w", i, ErrRecord, err)
 		}
-		if seen[s.Key] {
-			return fmt.Errorf("slot %d: another has the same key: %w", i, ErrRecord)
+		if seen[s.Key] || s.Unbound && r.Place.IsZero() {
+			return fmt.Errorf("slot %d: another has the same key, or it says of format 1 what goes without saying: %w", i, ErrRecord)
 		}
 		seen[s.Key] = true
 		if s.Type == slotRecovery {
@@ -160,5 +193,5 @@ func (r *Record) check() error {
 		}
 		hosts[h.ID] = true
 	}
-	return nil
+	return r.checkOthers()
 }

@@ -48,9 +48,9 @@ func (r *Record) Open(ctx context.Context, ring *Keyring) (*VolumeKey, error) {
 		if unreachable[t.key.ID()] {
 			continue
 		}
-		secret, err := t.key.(slotKey).openSlot(ctx, public, t.slot)
+		secret, err := t.key.(slotKey).openSlot(ctx, t.slot.facts(public), t.slot)
 		if err == nil {
-			return r.unlock(secret)
+			return r.unlock(secret, t.slot)
 		}
 		unreachable[t.key.ID()] = errors.Is(err, ErrKMSUnreachable)
 		err = fmt.Errorf("open slot %q with %s: %w", t.slot.Key, t.key.ID(), err)
@@ -84,15 +84,15 @@ func (r *Record) OpenRecovery(code string) (*VolumeKey, error) {
 			continue
 		}
 		var secret []byte
-		if secret, err = openRecovery(public, s, raw); err == nil {
-			return r.unlock(secret)
+		if secret, err = openRecovery(s.facts(public), s, raw); err == nil {
+			return r.unlock(secret, s)
 		}
 	}
 	return nil, fmt.Errorf("open volume %s: %w", r.ID, err)
 }
 
-// unlock makes the volume key of an unwrapped secret, which it wipes, and checks the record against it.
-func (r *Record) unlock(secret []byte) (*VolumeKey, error) {
+// unlock makes the volume key of the secret unwrapped from a slot, which it wipes, and checks the record against it.
+func (r *Record) unlock(secret []byte, from Slot) (*VolumeKey, error) {
 	defer clear(secret)
 	v, err := newVolumeKey(r.ID, r.Epoch, r.Authentic, secret)
 	if err != nil {
@@ -101,5 +101,6 @@ func (r *Record) unlock(secret []byte) (*VolumeKey, error) {
 	if subtle.ConstantTimeCompare(v.public.HPKE, r.Public) != 1 || !r.authentic(v, r.encode()) {
 		return nil, fmt.Errorf("open volume %s: %w", r.ID, ErrForged)
 	}
+	r.opened = from
 	return v, nil
 }

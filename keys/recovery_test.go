@@ -59,7 +59,7 @@ func TestRecoveryTyposAreNoticed(t *testing.T) {
 func TestRecoverySlots(t *testing.T) {
 	cheapRecovery(t)
 	v := newVolume(t)
-	r := NewRecord(v)
+	r := NewRecord(v, here)
 	var codes []string
 	for range maxRecovery {
 		code, err := r.AddRecovery(v)

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -45,6 +46,17 @@ type Slot struct {
 	Time    uint32 // passes
 	Memory  uint32 // KiB
 	Threads uint32
+	Unbound bool // taken over from a record of format 1: bound to the volume key, not to a place
+}
+
+// facts is the public side of the volume as the slot is bound to it.
+func (s Slot) facts(p *VolumePublic) *VolumePublic {
+	if !s.Unbound {
+		return p
+	}
+	old := *p
+	old.Place = Place{}
+	return &old
 }
 
 // slotKey is what a master key does with slots. *RSA and *KMS have it.
@@ -155,7 +167,7 @@ func (k *RSA) slotMAC(p *VolumePublic, wrapped []byte) ([]byte, error) {
 // slotType implements slotKey.
 func (k *KMS) slotType() string { return slotKMS }
 
-// slotContext is the EncryptionContext of a volume's slot: what binds the key anyhow, and the volume.
+// slotContext is the EncryptionContext of a volume's slot: what binds the key anyhow, the volume, and its place.
 func (k *KMS) slotContext(p *VolumePublic) (string, error) {
 	m := map[string]string{}
 	switch {
@@ -167,6 +179,9 @@ func (k *KMS) slotContext(p *VolumePublic) (string, error) {
 		}
 	}
 	m["ossencfs-volume"] = p.ID.String()
+	if !p.Place.IsZero() {
+		m["ossencfs-place"] = p.Place.String()
+	}
 	text, err := json.Marshal(m) // sorts the names
 	if err != nil {
 		return "", fmt.Errorf("encode EncryptionContext: %w", err)
@@ -204,6 +219,9 @@ func (k *KMS) openSlot(ctx context.Context, p *VolumePublic, s Slot) ([]byte, er
 		return nil, err
 	}
 	text, err := k.decrypt(ctx, s.Wrapped, bound)
+	if errors.Is(err, ErrUnwrap) {
+		return nil, fmt.Errorf("%w: %w", ErrForged, err) // it was made in another context, if at all
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,11 @@ import (
 // hpkePublicSize is the length of an X25519 public key in bytes.
 const hpkePublicSize = 32
 
-// factsMagic begins what slots bind themselves to.
-const factsMagic = "ossencfs volume facts v1\x00"
+// What slots bind themselves to begins with one of these: without a place, or with it.
+const (
+	factsMagic1 = "ossencfs volume facts v1\x00"
+	factsMagic2 = "ossencfs volume facts v2\x00"
+)
 
 // flagAuthentic is the bit of VolumePublic.Authentic among the facts' flags.
 const flagAuthentic = 1
@@ -22,14 +25,25 @@ type VolumePublic struct {
 	ID        VolumeID
 	Epoch     uint32
 	Authentic bool
+	Place     Place  // of its record; the zero value where that does not matter, or is not known
 	HPKE      []byte // X25519 public key, 32 bytes
 }
 
-// facts encodes all of it:
+// facts encodes all of it (lp(x): length of x as uvarint, x):
 //
-//	facts = "ossencfs volume facts v1" 0x00 id(16) u32(epoch) u8(flags; bit 0: authentic) hpke(32)
+//	facts = "ossencfs volume facts v1" 0x00 key
+//	      / "ossencfs volume facts v2" 0x00 key lp(bucket) lp(region) lp(root)
+//	key   = id(16) u32(epoch) u8(flags; bit 0: authentic) hpke(32)
 func (p *VolumePublic) facts() []byte {
-	b := append([]byte(factsMagic), p.ID[:]...)
+	if p.Place.IsZero() {
+		return p.keyFacts(factsMagic1)
+	}
+	return append(p.keyFacts(factsMagic2), p.Place.encode()...)
+}
+
+// keyFacts encodes what does not depend on the place.
+func (p *VolumePublic) keyFacts(magic string) []byte {
+	b := append([]byte(magic), p.ID[:]...)
 	b = binary.BigEndian.AppendUint32(b, p.Epoch)
 	var flags byte
 	if p.Authentic {
@@ -38,9 +52,9 @@ func (p *VolumePublic) facts() []byte {
 	return append(append(b, flags), p.HPKE...)
 }
 
-// Same tells whether both describe the same key.
+// Same tells whether both describe the same key, wherever its record is.
 func (p *VolumePublic) Same(other *VolumePublic) bool {
-	return subtle.ConstantTimeCompare(p.facts(), other.facts()) == 1
+	return subtle.ConstantTimeCompare(p.keyFacts(""), other.keyFacts("")) == 1
 }
 
 // check tells what no volume can have.
@@ -53,7 +67,7 @@ func (p *VolumePublic) check() error {
 	case len(p.HPKE) != hpkePublicSize || bytes.Equal(p.HPKE, make([]byte, hpkePublicSize)):
 		return fmt.Errorf("public key of a volume is not one of X25519")
 	}
-	return nil
+	return p.Place.check()
 }
 
 // SealHPKE seals to the volume's public key by HPKE (base mode, X25519, HKDF-SHA256, AES-256-GCM): everyone can make

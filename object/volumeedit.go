@@ -254,7 +254,7 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 	if err != nil {
 		return Epoch{}, err
 	}
-	r, out := keys.NewRecord(k), Epoch{ID: k.ID().String(), Number: k.Epoch()}
+	r, out := keys.NewRecord(k, keys.Place{}), Epoch{ID: k.ID().String(), Number: k.Epoch()}
 	for _, key := range req.Add {
 		if err := r.AddSlot(ctx, k, key); err != nil {
 			return Epoch{}, err

@@ -419,7 +419,7 @@ func FuzzParseExport(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r := keys.NewRecord(k)
+	r := keys.NewRecord(k, keys.Place{})
 	if err := r.AddSlot(f.Context(), k, two[0]); err != nil {
 		f.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func (b *Bucket) makeVolume(ctx context.Context, epoch uint32, authentic bool) e
 	if err != nil {
 		return err
 	}
-	r := keys.NewRecord(k)
+	r := keys.NewRecord(k, keys.Place{})
 	if err := r.AddSlot(ctx, k, b.ring.Primary()); err != nil {
 		return err
 	}
