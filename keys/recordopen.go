@@ -54,9 +54,12 @@ func (r *Record) Open(ctx context.Context, ring *Keyring) (*VolumeKey, error) {
 		}
 		unreachable[t.key.ID()] = errors.Is(err, ErrKMSUnreachable)
 		err = fmt.Errorf("open slot %q with %s: %w", t.slot.Key, t.key.ID(), err)
-		if t.guessed && (errors.Is(err, ErrUnwrap) || errors.Is(err, ErrKMSDenied)) {
+		switch {
+		case t.guessed && (errors.Is(err, ErrUnwrap) || errors.Is(err, ErrKMSDenied)):
 			vain = append(vain, err)
-		} else {
+		case errors.Is(err, ErrUnwrap): // KMS never made it for this volume at this place
+			failed = append(failed, fmt.Errorf("%w: %w", ErrForged, err))
+		default:
 			failed = append(failed, err)
 		}
 		if ctx.Err() != nil {

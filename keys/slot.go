@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -219,9 +218,6 @@ func (k *KMS) openSlot(ctx context.Context, p *VolumePublic, s Slot) ([]byte, er
 		return nil, err
 	}
 	text, err := k.decrypt(ctx, s.Wrapped, bound)
-	if errors.Is(err, ErrUnwrap) {
-		return nil, fmt.Errorf("%w: %w", ErrForged, err) // it was made in another context, if at all
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -79,15 +79,19 @@ func (b *Bucket) judge(ctx context.Context, full string, got oss.Info, info *Inf
 		b.refuse(info, NoticeTampered, fmt.Errorf("%w: %w", ErrTampered, err))
 		return proof{}, nil
 	}
-	k, err := b.volumeKey(ctx, box.Volume)
+	k, err := b.volumeKey(ctx, box.Volume, ageOf(got))
 	if err != nil {
 		return proof{}, err
 	}
-	if k == nil {
-		b.judgeForeign(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
+	switch _, retired := b.volume.counting(box.Volume); {
+	case k == nil:
+		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
+		return proof{}, nil
+	case retired:
+		b.refuse(info, NoticeRefused, fmt.Errorf("%w: %s", ErrRetired, box.Volume))
 		return proof{}, nil
 	}
-	c, err := b.openBox(ctx, box, k, full, got.Meta)
+	c, err := b.openBox(ctx, box, k, full, got)
 	if err == nil {
 		err = checkBox(c, got)
 	}
@@ -142,6 +146,16 @@ func (b *Bucket) adoptBox(info *Info, c *cipher.BoxContent) (differs bool) {
 		}
 	}
 	return differs
+}
+
+// judgeStranger decides about an object with the box of a volume that is not known. Whoever wrote it had a volume that told changed bytes from
+// right ones; without that volume it is read only where somebody decided so.
+func (b *Bucket) judgeStranger(info *Info, why error) {
+	if !b.boxed(info.Key) && !b.opt.Trust.acceptsAll(info.Key) {
+		b.refuse(info, NoticeRefused, fmt.Errorf("%w: %w", ErrUnauthentic, why))
+		return
+	}
+	b.judgeForeign(info, why)
 }
 
 // judgeForeign decides about an object without a box that can be verified; why says more than that, or is nil.

@@ -66,6 +66,7 @@ type Bucket struct {
 	// uncounted says that this service does not tell the number of tags, so that each Head asks for them.
 	uncounted atomic.Bool
 	history   atomic.Pointer[History]
+	looking   chan struct{} // holds one while the records are read again
 }
 
 // SetHistory lets h say which objects must have a box.
@@ -129,7 +130,8 @@ func newBucket(o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{oss: client, prefix: prefix, ring: o.Keyring, dialect: dialect, opt: o, pool: newKeyPool(o.Keyring, dialect)}, nil
+	return &Bucket{oss: client, prefix: prefix, ring: o.Keyring, dialect: dialect, opt: o, pool: newKeyPool(o.Keyring, dialect),
+		looking: make(chan struct{}, 1)}, nil
 }
 
 // bundledKeys takes the keyring from the bundle of a write-only host, and checks that there is one.

@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"net/http"
 	"os"
@@ -38,7 +39,8 @@ func goldenKey(t *testing.T) *keys.RSA {
 }
 
 // TestGolden reads what earlier versions wrote: testdata/golden has a folder for each form, a whole bucket with its volume record. A
-// host that has only the master key has to read it, as authentic as it was. It is never made anew.
+// host that has only the master key has to read it, as authentic as it was; of form 1, whose records are not bound to the bucket, only
+// when it was told the volume, or after somebody who knows it has bound them. It is never made anew.
 func TestGolden(t *testing.T) {
 	if *writeGolden != "" {
 		makeGolden(t, filepath.Join("testdata", "golden", *writeGolden))
@@ -77,7 +79,31 @@ func readGolden(t *testing.T, folder string) {
 		}
 		all = append(all, g)
 	}
-	b := unopened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(goldenKey(t)), Trust: Trust{Strict: true}})
+	o := Options{Connection: connection(s), Keyring: keys.NewKeyring(goldenKey(t)), Trust: Trust{Strict: true}}
+	if filepath.Base(folder) == "v1" {
+		if err := unopened(t, o).OpenVolume(t.Context()); !errors.Is(err, ErrUnbound) {
+			t.Fatalf("a record that is bound to no bucket: got %v", err)
+		}
+		for id := range groupRevisions("", recordsOf(s)) {
+			told := o
+			told.VolumeIDs = []string{id.String()}
+			wantGolden(t, told, all)
+			v, err := OpenVolumes(t.Context(), told, "")
+			must(t, err)
+			done, err := v.Bind(t.Context(), false)
+			must(t, errors.Join(err, v.Close()))
+			if len(done.Keys) != 1 || len(done.Kept) != 0 {
+				t.Errorf("bound %+v", done)
+			}
+		}
+	}
+	wantGolden(t, o, all)
+}
+
+// wantGolden reads golden objects.
+func wantGolden(t *testing.T, o Options, all []golden) {
+	t.Helper()
+	b := unopened(t, o)
 	if err := b.OpenVolume(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,7 @@ func contentOf(r PutRequest) content {
 // a single PUT.
 func (b *Bucket) headers(ctx context.Context, key, full string, c content, partSize int64) (map[string]string, error) {
 	c.attr.Mode = modeFor(key, c.attr.Mode)
+	b.freshen(ctx)
 	meta, err := b.envelope(ctx, c, partSize)
 	if err == nil {
 		putAttr(meta, c.attr)

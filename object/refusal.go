@@ -12,9 +12,10 @@ const (
 	ReasonUnauthentic        // ErrUnauthentic
 	ReasonStripped           // ErrStripped
 	ReasonMoved              // ErrMoved
+	ReasonRetired            // ErrRetired
 )
 
-var reasons = [...]error{nil, ErrTampered, ErrUnauthentic, ErrStripped, ErrMoved}
+var reasons = [...]error{nil, ErrTampered, ErrUnauthentic, ErrStripped, ErrMoved, ErrRetired}
 
 // ReasonOf finds the reason in an error of Get, of a Download's Body or in Info.Refusal. ReasonNone: the error is of another kind.
 func ReasonOf(err error) Reason {

@@ -65,6 +65,9 @@ type RewrapReport struct {
 	Changed   int64 // others kept writing to them: left alone; another run finds out
 	Failed    int64 // for a passing reason; another run may do it
 
+	// Under counts the objects that are sealed under each volume key, before this run wrote them again: by the key's id.
+	Under map[string]int64
+
 	Problems []RewrapProblem // the first of those that are refused, changed or failed
 }
 
@@ -103,6 +106,7 @@ func (b *Bucket) Rewrap(ctx context.Context, o RewrapOptions) (RewrapReport, err
 	}
 	r := &rewrapper{b: b, o: o, wrapper: cipher.WrapperOf(b.ring.Primary().ID()), writer: b.volume.seals().ID(),
 		room: semaphore.NewWeighted(rewrapMemory), last: o.After}
+	r.report.Under = make(map[string]int64)
 	if o.Rate > 0 {
 		r.pace = rate.NewLimiter(rate.Limit(o.Rate), int(min(o.Rate, rewrapBurst)))
 	}
@@ -178,8 +182,9 @@ type rewrapper struct {
 type rewrapItem struct {
 	key, full string
 	size      int64
-	settled   bool // another run need not look again
-	closed    bool // this run is through with it
+	under     keys.VolumeID // of its box; zero: it has none that counts
+	settled   bool          // another run need not look again
+	closed    bool          // this run is through with it
 }
 
 // run does one object and counts what came of it. Its error ends the run.

@@ -105,6 +105,9 @@ func (r *rewrapper) note(it *rewrapItem, out rewrapOutcome, err error) error {
 func (r *rewrapper) count(it *rewrapItem, out rewrapOutcome) {
 	rep := &r.report
 	rep.Objects++
+	if !it.under.IsZero() {
+		rep.Under[it.under.String()]++
+	}
 	r.progress.Objects++
 	r.progress.Bytes += it.size
 	switch out {

@@ -123,6 +123,7 @@ func (a *rewrapAttempt) judgeBoxed(s *sighting, value string) (rewrapOutcome, er
 	if err != nil {
 		return rewrapRefused, err
 	}
+	a.it.under = box.Volume
 	if s.proof.box.Wrapper != a.r.wrapper || box.Volume != a.r.writer {
 		return rewrapRenewed, nil
 	}

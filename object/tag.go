@@ -176,6 +176,9 @@ func (b *Bucket) formatTag(full string, t tag) (string, error) {
 func (b *Bucket) verifyTag(full string, t tag) error {
 	v := &b.volume
 	for _, k := range v.all() {
+		if _, retired := v.counting(k.ID()); retired {
+			continue
+		}
 		if t.host == nil {
 			if hmac.Equal(t.mac, volumeTagMAC(k, full, t.signed, t.generation)) {
 				return nil

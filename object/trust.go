@@ -2,6 +2,7 @@ package object
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -41,26 +42,28 @@ var (
 	ErrStripped = errors.New("the object has lost its box")
 	// ErrMoved: with Trust.Strict, the object stands under another name than its box or tag is bound to.
 	ErrMoved = errors.New("the object was moved in the bucket by others")
+	// ErrRetired: the object was sealed under a volume key that was retired, so that a former key holder may have written it.
+	ErrRetired = errors.New("the object was sealed under a volume key that was retired")
 	// ErrWriteOnly: this host has no key for reading (see keys.Bundle).
 	ErrWriteOnly = errors.New("this host can write to the volume and not read it")
 )
 
-// Trust says which objects without a valid box are accepted. The zero value accepts what the volume does: everything, unless
-// the volume was created on an empty prefix (its flag "authentic").
+// Trust says which objects without a valid box are accepted. The zero value accepts what the volume does: objects that have none, unless
+// the volume was created on an empty prefix (its flag "authentic"). One with the box of another volume is accepted by AcceptForeign only.
 type Trust struct {
 	AcceptForeign    []string // prefixes of keys below which objects of others are accepted in any volume; "" is everywhere
 	RequireAuthentic bool     // refuse them in any volume, except below AcceptForeign
 	Strict           bool     // an object must stand under the name that its box or tag is bound to
 }
 
+// acceptsAll reports whether somebody decided that objects of others are read at a key.
+func (t Trust) acceptsAll(key string) bool {
+	return slices.ContainsFunc(t.AcceptForeign, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+}
+
 // accepts reports whether an object of others may be read.
 func (t Trust) accepts(key string, authenticVolume bool) bool {
-	for _, prefix := range t.AcceptForeign {
-		if strings.HasPrefix(key, prefix) {
-			return true
-		}
-	}
-	return !t.RequireAuthentic && !authenticVolume
+	return t.acceptsAll(key) || !t.RequireAuthentic && !authenticVolume
 }
 
 // History is what this machine remembers of the bucket beyond one object: package cache has it.
@@ -81,7 +84,8 @@ const (
 	NoticeTag        NoticeKind = "tag"        // an attribute tag without a valid MAC: ignored
 	NoticeMarker     NoticeKind = "marker"     // a directory's marker without a valid box: its attributes are ignored
 	NoticeLeaf       NoticeKind = "leaf"       // a leaf-tag object that is lost or wrong: more is read instead
-	NoticeRecord     NoticeKind = "record"     // a volume record that is not authentic: ignored
+	NoticeRecord     NoticeKind = "record"     // a volume record that is not authentic, or of another volume: ignored
+	NoticeVolumeKey  NoticeKind = "volume-key" // a volume key that this machine did not know, and a known one vouches for
 	NoticeRollback   NoticeKind = "rollback"   // an older version of an object has come back
 	NoticeVanished   NoticeKind = "vanished"   // an object that was not deleted here is gone
 	NoticeLost       NoticeKind = "lost"       // a version of this machine was overwritten by somebody who had not seen it

@@ -16,38 +16,21 @@ const maxConflicts = 20
 
 // ready refuses changes where the records are not those that this machine knows, or none opens.
 func (v *Volumes) ready() error {
+	if len(v.entries) == 0 && v.problem() == nil {
+		return fmt.Errorf("volume record at or above %q: %w", v.b.prefix, ErrNoVolume)
+	}
 	if err := v.Problem(); err != nil {
 		return err
-	}
-	if len(v.entries) == 0 {
-		return fmt.Errorf("volume record at or above %q: %w", v.b.prefix, ErrNoVolume)
 	}
 	if v.writer() == nil {
 		return v.entries[0].whyNot()
 	}
 	for _, e := range v.entries {
-		if e.secret == nil && !errors.Is(e.failed, keys.ErrNoSlot) && !errors.Is(e.failed, keys.ErrRecoveryCode) && e.forged == nil {
+		if e.passing() {
 			return e.whyNot()
 		}
 	}
 	return nil
-}
-
-// whyNot is the reason why a volume key does not open.
-func (e *volumeEntry) whyNot() error {
-	if errors.Is(e.failed, keys.ErrNoSlot) {
-		return fmt.Errorf("volume %s: %w: %w", e.id, ErrWrongKey, e.failed)
-	}
-	return fmt.Errorf("volume %s: %w", e.id, e.failed)
-}
-
-// find finds a volume key by its id.
-func (v *Volumes) find(id keys.VolumeID) *volumeEntry {
-	i := slices.IndexFunc(v.entries, func(e *volumeEntry) bool { return e.id == id })
-	if i < 0 {
-		return nil
-	}
-	return v.entries[i]
 }
 
 // edit is a change of the next revision of a record. It reports whether there was something to change, and there is not where it was
@@ -250,11 +233,20 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 		return Epoch{}, err
 	}
 	last := v.writer()
+	if last.record.Place.IsZero() {
+		return Epoch{}, fmt.Errorf("volume %s: a new volume key could not be vouched for: %w", last.id, ErrUnbound)
+	}
 	k, err := keys.NewVolumeKey(last.record.Epoch+1, last.record.Authentic)
 	if err != nil {
 		return Epoch{}, err
 	}
-	r, out := keys.NewRecord(k, keys.Place{}), Epoch{ID: k.ID().String(), Number: k.Epoch()}
+	r, out := keys.NewRecord(k, v.b.here(v.root)), Epoch{ID: k.ID().String(), Number: k.Epoch()}
+	r.Made, r.Retired = time.Now().Unix(), slices.Clone(last.record.Retired)
+	for _, e := range v.opened() {
+		if err := r.Endorse(e.secret); err != nil {
+			return Epoch{}, err
+		}
+	}
 	for _, key := range req.Add {
 		if err := r.AddSlot(ctx, k, key); err != nil {
 			return Epoch{}, err
@@ -275,8 +267,26 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 		return Epoch{}, fmt.Errorf("make the volume record: %w", err)
 	}
 	e := &volumeEntry{id: r.ID, revisions: []string{recordKey(v.root, r)}, record: r, secret: k}
-	v.entries = append(v.entries, e)
+	v.entries, v.trusted[e.id] = append(v.entries, e), true
 	return out, v.note(r)
+}
+
+// vouch lets the other keys of the volume vouch for one, if there are any.
+func (v *Volumes) vouch(ctx context.Context, k *keys.VolumeKey) error {
+	_, err := v.change(ctx, k.ID(), func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
+		news := false
+		for _, e := range v.opened() {
+			if e.id == k.ID() || next.EndorsedBy(e.secret) {
+				continue
+			}
+			if err := next.Endorse(e.secret); err != nil {
+				return false, err
+			}
+			news = true
+		}
+		return news, nil
+	})
+	return err
 }
 
 // copySlots makes the slots of one record in another, and tells which it could not make.

@@ -93,10 +93,11 @@ type Imported struct {
 }
 
 // Import puts records of a file back, all or none: each must open with what was given, and none may be older than what this machine
-// remembers. A record in the bucket that is authentic and not older stays. They go where they were exported from, or to
-// Options.Prefix when that is another place.
-func (v *Volumes) Import(ctx context.Context, text []byte) (Imported, error) {
-	root, records, err := parseExport(text)
+// remembers. Like records in the bucket they count only where they belong, and on a machine that knows the volume only if they are of it. A
+// record in the bucket that is authentic and not older stays. They go where they were exported from, or to Options.Prefix when that is
+// another place; those of another bucket or directory need OpenVolumesFrom, and are bound to this one.
+func (v *Volumes) Import(ctx context.Context, text []byte, force bool) (Imported, error) {
+	root, parsed, err := parseExport(text)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -104,9 +105,37 @@ func (v *Volumes) Import(ctx context.Context, text []byte) (Imported, error) {
 		root = v.b.prefix
 	}
 	out := Imported{Root: root}
-	fresh := make([]openedRecord, 0, len(records))
-	for _, r := range records {
-		k, err := v.open(ctx, r)
+	v.root = root
+	fresh, err := v.openImported(ctx, parsed)
+	if err != nil {
+		return Imported{}, err
+	}
+	if err := v.reload(ctx); err != nil {
+		return Imported{}, err
+	}
+	for _, e := range fresh {
+		stored, err := v.restore(ctx, e, force)
+		if err != nil {
+			return out, fmt.Errorf("record of volume %s: %w", e.id, err)
+		}
+		if stored {
+			out.Stored = append(out.Stored, e.id.String())
+		} else {
+			out.Kept = append(out.Kept, e.id.String())
+		}
+	}
+	return out, nil
+}
+
+// openImported opens the records of a file, all of which have to count.
+func (v *Volumes) openImported(ctx context.Context, parsed []*keys.Record) ([]*volumeEntry, error) {
+	file := newRecords(v.b, v.pinned)
+	file.code, file.from, file.root = v.code, v.from, v.root
+	for _, r := range parsed {
+		k, err := (*keys.VolumeKey)(nil), file.belongs(r)
+		if err == nil {
+			k, err = file.open(ctx, r)
+		}
 		if errors.Is(err, keys.ErrNoSlot) {
 			err = fmt.Errorf("%w: %w", ErrWrongKey, err)
 		}
@@ -114,26 +143,18 @@ func (v *Volumes) Import(ctx context.Context, text []byte) (Imported, error) {
 			err = checkImported(r, v.pinned)
 		}
 		if err != nil {
-			return Imported{}, fmt.Errorf("record of volume %s: %w", r.ID, err)
+			return nil, fmt.Errorf("record of volume %s: %w", r.ID, err)
 		}
-		fresh = append(fresh, openedRecord{r, k})
+		file.entries = append(file.entries, &volumeEntry{id: r.ID, record: r, secret: k})
 	}
-	v.root = root
-	if err := v.reload(ctx); err != nil {
-		return Imported{}, err
-	}
-	for _, r := range fresh {
-		stored, err := v.restore(ctx, r)
-		if err != nil {
-			return out, fmt.Errorf("record of volume %s: %w", r.ID, err)
+	file.stand()
+	for _, e := range file.entries {
+		if e.secret == nil {
+			return nil, fmt.Errorf("record of volume %s: %w", e.id, e.failed)
 		}
-		if stored {
-			out.Stored = append(out.Stored, r.ID.String())
-		} else {
-			out.Kept = append(out.Kept, r.ID.String())
-		}
+		v.trusted[e.id] = true
 	}
-	return out, nil
+	return file.entries, nil
 }
 
 // checkImported refuses a record that is older than the one remembered.
@@ -147,27 +168,38 @@ func checkImported(r *keys.Record, pinned *pins) error {
 
 // restore puts one record back, unless the bucket has it or a newer one. What stands in its place and is not authentic is removed:
 // whoever holds the volume key knows that it is none.
-func (v *Volumes) restore(ctx context.Context, r openedRecord) (stored bool, err error) {
-	e := v.find(r.ID)
+func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stored bool, err error) {
+	e := v.find(r.id)
 	if e == nil {
-		e = &volumeEntry{id: r.ID}
+		e = &volumeEntry{id: r.id}
 		v.entries = append(v.entries, e)
 	}
 	switch {
-	case e.record != nil && e.secret == nil && e.record.Revision >= r.Revision:
+	case e.record != nil && e.secret == nil && e.record.Revision >= r.record.Revision:
 		return false, fmt.Errorf("the bucket has revision %d, which does not open with what was given: %w", e.record.Revision, e.whyNot())
-	case e.secret != nil && e.record.Revision >= r.Revision:
+	case e.secret != nil && e.record.Revision >= r.record.Revision:
 		return false, v.note(e.record)
 	}
-	e.secret = r.key
-	key := recordKey(v.root, r.Record)
+	e.secret = r.secret
+	key := recordKey(v.root, r.record)
 	if slices.Contains(e.revisions, key) {
 		if err := v.b.repeat(ctx, func() error { return ignoreMissing(v.b.oss.Delete(ctx, key)) }); err != nil {
 			return false, err
 		}
 		e.revisions = slices.DeleteFunc(e.revisions, func(other string) bool { return other == key })
 	}
-	err = v.store(ctx, e, r.Record)
+	put := r.record
+	if !put.Place.IsZero() && !put.Place.Is(v.b.here(v.root)) {
+		bound, err := v.bind(ctx, put, r.secret)
+		if err == nil {
+			err = bound.refuse(put, force)
+		}
+		if err != nil {
+			return false, err
+		}
+		put = bound.record
+	}
+	err = v.store(ctx, e, put)
 	if errors.Is(err, oss.ErrExists) {
 		err = fmt.Errorf("another host writes it at the same moment, look again with `key list`: %w", err)
 	}

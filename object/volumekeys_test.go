@@ -238,11 +238,11 @@ func TestReplacedWhileRead(t *testing.T) {
 		},
 		"mount": func(t *testing.T, o Options, _ keys.MasterKey) uint32 {
 			f, err := unopened(t, o).findRecords(t.Context(), new(pins))
-			if err != nil || len(f.records) != 1 {
+			if err != nil || len(f.entries) != 1 {
 				t.Errorf("got %+v, %v", f, err)
 				return 0
 			}
-			return f.records[0].Revision
+			return f.entries[0].record.Revision
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -367,7 +367,7 @@ func TestExportImport(t *testing.T) {
 			text, err := volumesOf(t, o, "", k1).Export()
 			must(t, err)
 			tc.alter(t, s, o)
-			out, err := volumesOf(t, o, "", tc.ring).Import(ctx, text)
+			out, err := volumesOf(t, o, "", tc.ring).Import(ctx, text, false)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
@@ -423,7 +423,8 @@ func FuzzParseExport(f *testing.F) {
 	if err := r.AddSlot(f.Context(), k, two[0]); err != nil {
 		f.Fatal(err)
 	}
-	v := &Volumes{b: &Bucket{}, root: "a/", pinned: &pins{}, entries: []*volumeEntry{{id: r.ID, record: r, secret: k}}}
+	v := &Volumes{newRecords(&Bucket{ring: keys.NewKeyring(two[0])}, &pins{})}
+	v.root, v.entries = "a/", []*volumeEntry{{id: r.ID, record: r, secret: k}}
 	text, err := v.Export()
 	if err != nil {
 		f.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
@@ -14,33 +15,40 @@ import (
 
 // newVolume makes the volume of a bucket that has none, or finds the one that another host has made meanwhile: its record comes
 // before its first object, so whoever sees an object sees the record when he looks again.
-func (b *Bucket) newVolume(ctx context.Context, pinned *pins) (*found, error) {
+func (b *Bucket) newVolume(ctx context.Context, pinned *pins) (*records, error) {
+	none := newRecords(b, pinned)
+	none.root = b.prefix
 	if len(pinned.Keys) > 0 || len(b.opt.VolumeIDs) > 0 {
-		return &found{root: b.prefix}, nil // checkPins says what is missing
+		return none, nil // problem says what is missing
 	}
 	empty, err := b.isEmpty(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if !empty {
-		if f, err := b.findRecords(ctx, pinned); err != nil || !f.empty() {
-			return f, err
+		if s, err := b.findRecords(ctx, pinned); err != nil || len(s.entries) > 0 {
+			return s, err
 		}
+	}
+	if !empty {
 		if err := b.trySamples(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if b.opt.ReadOnly {
-		return &found{root: b.prefix}, nil
-	}
-	if !empty && !b.opt.NewVolume {
+	accepted := b.opt.ReadOnly && len(b.opt.Trust.AcceptForeign) > 0 || !b.opt.ReadOnly && b.opt.NewVolume
+	if !empty && !accepted {
 		return nil, fmt.Errorf("%q: %w", b.prefix, ErrNoRecord)
 	}
-	if err := b.makeVolume(ctx, 1, empty); err != nil {
+	if b.opt.ReadOnly {
+		b.volume.setMissing()
+		return none, nil
+	}
+	s, err := b.makeVolume(ctx, pinned, empty)
+	if err != nil {
 		return nil, fmt.Errorf("make the volume record: %w", err)
 	}
 	b.volume.setMade()
-	return b.findRecords(ctx, pinned)
+	return s, nil
 }
 
 // isEmpty reports whether nothing lies below the prefix but volume records.
@@ -69,21 +77,31 @@ func (b *Bucket) isEmpty(ctx context.Context) (bool, error) {
 // errNotEmpty ends the look of isEmpty.
 var errNotEmpty = errors.New("the prefix is not empty")
 
-// makeVolume draws a volume key and stores its record with a slot for the primary master key.
-func (b *Bucket) makeVolume(ctx context.Context, epoch uint32, authentic bool) error {
-	k, err := keys.NewVolumeKey(epoch, authentic)
+// makeVolume draws a volume key and stores its record with a slot for the primary master key. Another host may do the same at this moment:
+// what it made for this place counts as much, and one of the two has seen the other by now, and vouches for it.
+func (b *Bucket) makeVolume(ctx context.Context, pinned *pins, authentic bool) (*records, error) {
+	k, err := keys.NewVolumeKey(1, authentic)
 	if err != nil {
-		return err
-	}
-	r := keys.NewRecord(k, keys.Place{})
-	if err := r.AddSlot(ctx, k, b.ring.Primary()); err != nil {
-		return err
+		return nil, err
 	}
 	root := b.volume.root
 	if root == "" {
 		root = b.prefix
 	}
-	return b.storeRecord(ctx, root, r, k)
+	r := keys.NewRecord(k, b.here(root))
+	r.Made = time.Now().Unix()
+	if err := r.AddSlot(ctx, k, b.ring.Primary()); err != nil {
+		return nil, err
+	}
+	if err := b.storeRecord(ctx, root, r, k); err != nil {
+		return nil, err
+	}
+	v := &Volumes{records: newRecords(b, pinned)}
+	v.root, v.fresh = root, true
+	if err := v.reload(ctx); err != nil {
+		return nil, err
+	}
+	return v.records, v.vouch(ctx, k)
 }
 
 // storeRecord writes a revision that does not exist yet, and reads it back: in a versioned bucket OSS does not refuse to overwrite,

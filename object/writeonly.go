@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,12 +48,8 @@ func (b *Bucket) outside(key string) error {
 // key has to be there, no older than the bundle, and list the host: else readers would not believe what it writes.
 func (b *Bucket) openForWriting(ctx context.Context) error {
 	bundle := b.opt.Bundle
-	root, list, err := b.findRoot(ctx, &pins{}) // the bundle is what this host knows of the volume
-	if err != nil {
-		return err
-	}
 	public := bundle.Volume()
-	r, err := b.bundledRecord(ctx, root, groupRevisions(root, list)[public.ID])
+	root, r, err := b.bundledRecord(ctx)
 	if err != nil {
 		return fmt.Errorf("volume %s below %q: %w", public.ID, root+volumeDir, err)
 	}
@@ -74,29 +71,43 @@ func (b *Bucket) openForWriting(ctx context.Context) error {
 	return nil
 }
 
-// bundledRecord reads the newest revision that is of the bundle's volume key. What is not is reported: who can write to the bucket can
-// put such a thing beside the record.
-func (b *Bucket) bundledRecord(ctx context.Context, root string, revisions []string) (*keys.Record, error) {
+// bundledRecord finds the newest revision that is of the bundle's volume key: at the root that the bundle names, or else, as bundles of
+// format 1 name none, at the nearest. What is not is reported: who can write to the bucket can put such a thing beside the record.
+func (b *Bucket) bundledRecord(ctx context.Context) (root string, r *keys.Record, err error) {
+	public, roots := b.opt.Bundle.Volume(), b.roots()
+	if at := public.Place; !at.IsZero() {
+		if here := b.here(at.Root); !at.Is(here) || !slices.Contains(roots, at.Root) {
+			return at.Root, nil, fmt.Errorf("the bundle is for %s, and this is %s: %w", at, b.here(roots[0]), ErrElsewhere)
+		}
+		roots = []string{at.Root}
+	}
 	failure := ErrRecordMissing
-	for _, key := range revisions {
-		text, err := b.readSmallObject(ctx, key, maxRecord)
-		if errors.Is(err, oss.ErrNotFound) {
-			continue // replaced by a newer revision meanwhile
+	for _, root := range roots {
+		list, err := b.listRecords(ctx, root)
+		if errors.Is(err, oss.ErrDenied) && root != roots[0] {
+			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read volume record %q: %w", key, err)
+			return root, nil, err
 		}
-		r, err := keys.ParseRecord(text)
-		if err == nil && (recordKey(root, r) != key || !r.Volume().Same(b.opt.Bundle.Volume())) {
-			err = fmt.Errorf("it is not that of the bundle: %w", keys.ErrForged)
+		for _, key := range groupRevisions(root, list)[public.ID] {
+			r, err := b.readRecord(ctx, root, public.ID, key)
+			if err == nil && (!r.Volume().Same(public) || !r.Place.IsZero() && !r.Place.Is(b.here(root))) {
+				err = fmt.Errorf("it is not that of the bundle: %w", keys.ErrForged)
+			}
+			switch {
+			case err == nil:
+				return root, r, nil
+			case errors.Is(err, oss.ErrNotFound): // replaced by a newer revision meanwhile
+			case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
+				failure = fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err)
+				b.notice(NoticeRecord, strings.TrimPrefix(key, b.prefix), failure)
+			default:
+				return root, nil, err
+			}
 		}
-		if err == nil {
-			return r, nil
-		}
-		failure = fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err)
-		b.notice(NoticeRecord, strings.TrimPrefix(key, b.prefix), failure)
 	}
-	return nil, failure
+	return roots[0], nil, failure
 }
 
 // ownState is the state of an object after a request of ours: a write-only host cannot open what it wrote.
@@ -151,11 +162,12 @@ func (e *requestError) Unwrap() error { return e.err }
 
 // openBox opens a box of either kind. A host's box counts only where that host may write, and where a key holder has moved it: then
 // the object carries a tag that the volume key made for its present name.
-func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full string, meta map[string]string) (*cipher.BoxContent, error) {
+func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full string, got oss.Info) (*cipher.BoxContent, error) {
+	meta := got.Meta
 	if box.Type != cipher.BoxOfHost {
 		return box.Open(k, meta)
 	}
-	host, ok, err := b.boxHost(ctx, box)
+	host, ok, err := b.boxHost(ctx, box, ageOf(got))
 	if err != nil {
 		return nil, &requestError{err}
 	}
@@ -177,38 +189,12 @@ func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey
 }
 
 // boxHost finds the host that signed a box.
-func (b *Bucket) boxHost(ctx context.Context, box *cipher.Box) (host keys.Host, ok bool, err error) {
-	if err := b.meetHost(ctx, box.HostID); err != nil {
+func (b *Bucket) boxHost(ctx context.Context, box *cipher.Box, age time.Duration) (host keys.Host, ok bool, err error) {
+	if err := b.meetHost(ctx, box.HostID, age); err != nil {
 		return keys.Host{}, false, err
 	}
 	host, ok = b.volume.hostOf(box.Volume, box.HostID)
 	return host, ok, nil
-}
-
-// meetHost reads the records again when no record lists a host: it may have been let in since they were read. It does so once in a
-// while, since an attacker can name any number of hosts.
-func (b *Bucket) meetHost(ctx context.Context, id keys.HostID) error {
-	v := &b.volume
-	if b.opt.Bundle != nil || b.ring == nil || v.lists(id) {
-		return nil
-	}
-	v.mu.Lock()
-	if v.strangers == nil {
-		v.strangers = make(map[keys.HostID]time.Time)
-	}
-	if asked, known := v.strangers[id]; known && time.Since(asked) < unknownPause || len(v.strangers) > maxUnknown {
-		v.mu.Unlock()
-		return nil
-	}
-	v.strangers[id] = time.Now()
-	v.mu.Unlock()
-	if err := b.reloadVolume(ctx); err != nil {
-		v.mu.Lock()
-		delete(v.strangers, id)
-		v.mu.Unlock()
-		return fmt.Errorf("look for host %s: %w", id, err)
-	}
-	return nil
 }
 
 // lists reports whether any record has a host.
@@ -230,7 +216,7 @@ func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]s
 		return nil, err
 	}
 	if t, err := parseTag(tags[tagName]); err == nil && t.host != nil {
-		if err := b.meetHost(ctx, *t.host); err != nil {
+		if err := b.meetTagger(ctx, *t.host); err != nil {
 			return nil, err
 		}
 	}

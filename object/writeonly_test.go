@@ -15,10 +15,10 @@ import (
 func changeRecord(t *testing.T, b *Bucket, change func(*keys.Record, *keys.VolumeKey) error) *keys.Record {
 	t.Helper()
 	found, err := b.findRecords(t.Context(), &pins{})
-	if err != nil || len(found.records) != 1 {
+	if err != nil || len(found.entries) != 1 {
 		t.Fatalf("got %+v, %v, want one record", found, err)
 	}
-	next, k := found.records[0].Next(), found.records[0].key
+	next, k := found.entries[0].record.Next(), found.entries[0].secret
 	if err := change(next, k); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 // keyCommands are the commands of `ossencfs key`.
 func keyCommands() []*command {
 	return []*command{keyListCommand(), keyCheckCommand(), keyAddCommand(), keyRemoveCommand(), keyRotateCommand(), keyExportCommand(),
-		keyImportCommand(), keyExportHostCommand(), keyRemoveHostCommand()}
+		keyImportCommand(), keyBindCommand(), keyRetireCommand(), keyExportHostCommand(), keyRemoveHostCommand()}
 }
 
 // Options of the key commands.
@@ -48,6 +48,7 @@ type manager struct {
 	conn    object.Connection
 	pin     pin
 	ring    *keys.Keyring // nil: no master key is given
+	from    keys.Place    // of --from; none: it is not given
 	volumes *object.Volumes
 }
 
@@ -81,7 +82,10 @@ func (c *call) manage(ctx context.Context, wantKey bool, work func(ctx context.C
 		return err
 	}
 	o.Keyring = m.ring
-	if m.volumes, err = object.OpenVolumes(ctx, o, code); err != nil {
+	if m.from, err = m.fromPlace(); err != nil {
+		return err
+	}
+	if m.volumes, err = object.OpenVolumesFrom(ctx, o, code, m.from); err != nil {
 		return fmt.Errorf("open the volume of %s: %w", t, err)
 	}
 	return m.pin.explain(errors.Join(work(ctx, m), m.volumes.Close()))

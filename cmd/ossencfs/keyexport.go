@@ -14,7 +14,7 @@ func keyExportCommand() *command {
 }
 
 func keyImportCommand() *command {
-	return &command{name: "key import", usage: keyImportUsage, run: runKeyImport, bucket: bucketAt(0), options: manageOptions()}
+	return &command{name: "key import", usage: keyImportUsage, run: runKeyImport, bucket: bucketAt(0), options: manageOptions(bindOptions...)}
 }
 
 func runKeyExport(ctx context.Context, c *call) error {
@@ -60,7 +60,8 @@ func runKeyImport(ctx context.Context, c *call) error {
 		return fmt.Errorf("read %s: %w", c.args[1], err)
 	}
 	return c.manage(ctx, true, func(ctx context.Context, m *manager) error {
-		done, err := m.volumes.Import(ctx, text)
+		force := m.is("force")
+		done, err := m.volumes.Import(ctx, text, force)
 		for _, id := range done.Stored {
 			m.say("put back the record of volume key %s below oss://%s/%s", id, m.target.bucket, done.Root)
 		}
@@ -70,6 +71,9 @@ func runKeyImport(ctx context.Context, c *call) error {
 		if err != nil {
 			return fmt.Errorf("import %s: %w", m.args[1], err)
 		}
-		return m.remember()
+		if err := m.remember(); err != nil || m.from.IsZero() {
+			return err
+		}
+		return m.bind(ctx, force) // what the bucket had already
 	})
 }

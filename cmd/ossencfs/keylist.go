@@ -73,7 +73,7 @@ func traits(r object.RecordInfo) []string {
 	for _, t := range []struct {
 		on   bool
 		text string
-	}{{r.Authentic, "authentic"}, {r.Writes, "new objects go under it"}, {r.Pinned, "remembered here"}, {!r.Opens, "does not open: nothing of this is certain"}} {
+	}{{r.Place != "", "bound to " + r.Place}, {r.Authentic, "authentic"}, {r.Retired, "retired"}, {r.Writes, "new objects go under it"}, {r.Pinned, "remembered here"}, {!r.Opens, "does not open: nothing of this is certain"}} {
 		if t.on {
 			list = append(list, t.text)
 		}

@@ -83,6 +83,6 @@ func (m *manager) newEpoch(ctx context.Context, key keys.MasterKey, recovery, fo
 	for _, s := range epoch.Missing {
 		m.say("%s does not open the new epoch until its owner is added by `key add`", slotText(s))
 	}
-	m.say("new files are sealed under volume key %s, epoch %d; mounts take it up when they start again, and old files stay as they are", epoch.ID, epoch.Number)
+	m.say("new files are sealed under volume key %s, epoch %d; mounts take it up within 5 minutes, and old files stay as they are", epoch.ID, epoch.Number)
 	return epoch.Code, nil
 }

@@ -13,13 +13,18 @@ record with *slots*, one for each master key that opens it, and for recovery cod
     ossencfs key rotate oss://BUCKET ...             a new master key, a new volume key
     ossencfs key export oss://BUCKET FILE            the records as a file, for the day somebody removes them
     ossencfs key import oss://BUCKET FILE            put them back
+    ossencfs key bind oss://BUCKET                   bind the records to the bucket: after an upgrade, or in a copied or renamed bucket
+    ossencfs key retire-epoch oss://BUCKET EPOCH     let nothing count that is still sealed under an old volume key
     ossencfs key export-host oss://BUCKET FILE ...   let a host write that cannot read
     ossencfs key remove-host oss://BUCKET HOST       take that away
 
 A bucket that was mounted is mounted again with any key that has a slot. A bucket that holds objects of others and was never mounted
 by ossencfs gets its volume by --new-volume of mount or put; from one that was mounted, the record was then removed, and import puts
-it back. Losing the record and all copies of it loses no file: each opens through its own headers too, as the SDKs open it, but none is
-authentic any more.
+it back. Losing the record and all copies of it loses no file: each opens through its own headers too, as the SDKs open it and as
+--accept-foreign does, but none is authentic any more.
+
+Records are bound to the bucket and directory in which they were made: those of another bucket of yours, brought here by whoever can write
+to this one, do not count, and a further volume key counts when one that is known vouches for it.
 
 example:
     ossencfs key add oss://my-bucket --region cn-hangzhou --rsa-key ~/oss-key.pem --recovery > /dev/usb/oss-recovery-code
@@ -126,10 +131,51 @@ example:
 const keyImportUsage = `usage: ossencfs key import oss://BUCKET[/PREFIX] FILE [options]
 
 Puts the records in FILE back. Each must open with the master key or recovery code, and none may be older than what this machine has
-seen. A record in the bucket that is authentic and as new stays; what stands in its place and is not authentic is replaced.
+seen. A record in the bucket that is authentic and as new stays; what stands in its place and is not authentic is replaced. Records of another
+bucket or directory are refused: in a copied or renamed bucket --from says where they come from, and they are bound to this one.
+
+    --from oss://BUCKET[/PREFIX]   where the records were made, if not here
+    --force                     also when slots are lost that were bound to the other place and whose keys are not given
 ` + manageUsage + `
 example:
     ossencfs key import oss://my-bucket my-bucket.volume --region cn-hangzhou --rsa-key ~/oss-key.pem
+`
+
+const keyBindUsage = `usage: ossencfs key bind oss://BUCKET[/PREFIX] [--from oss://BUCKET[/PREFIX]] [options]
+
+Binds the records of the volume to the bucket and directory in which they are. Needed once after an upgrade, for volumes made by a version that
+did not bind them: until then they count only on machines that know the volume, or with --volume-id, and have no new volume keys. Mounts of that
+version go on while they run, and cannot be started again afterwards. Needed, too, in a bucket that was copied or renamed: --from names the bucket and
+directory that the volume was made in.
+
+A slot is bound by its key. Those of an upgraded volume whose keys are not given open it as before, on machines that know it, until their
+owners run the same command; those that were bound to another place are lost, which is refused without --force. Give further keys by
+--read-rsa-key and --read-kms-key, and the recovery code.
+
+    --from oss://BUCKET[/PREFIX]   where the records were made, if not here
+    --force                     also when slots are lost
+` + manageUsage + `
+example:
+    ossencfs key bind oss://my-bucket --region cn-hangzhou --rsa-key ~/oss-key.pem
+    ossencfs key bind oss://my-copy --from oss://my-bucket --region cn-hangzhou --rsa-key ~/oss-key.pem
+`
+
+const keyRetireUsage = `usage: ossencfs key retire-epoch oss://BUCKET[/PREFIX] EPOCH [options]
+
+Retires the volume keys up to EPOCH: what is sealed or signed under them is refused from now on, wherever it is. Without it, whoever once had such a key
+and may still write to the bucket can make files that pass for authentic. It comes last in a rotation, after ` + "`key rotate --new-epoch`" + ` and a complete
+` + "`key rotate --rewrap`" + `: each object is looked at before, and one that is still sealed under such a key refuses it, and so does a write-only host
+that has no new bundle yet. Older versions in a versioned bucket cannot be brought back afterwards but by --undo.
+
+Mounts take up a new volume key within 5 minutes, so that it must be 10 minutes old.
+
+    --now                       also when it is younger: no mount has been running since before
+    --undo                      let the volume keys of EPOCH count again
+    --workers N                 objects at a time (8)
+    --quiet                     no progress bar
+` + manageUsage + `
+example:
+    ossencfs key retire-epoch oss://my-bucket 1 --region cn-hangzhou --rsa-key ~/oss-key.pem
 `
 
 const keyExportHostUsage = `usage: ossencfs key export-host oss://BUCKET[/PREFIX] FILE --name NAME [options]

@@ -24,9 +24,9 @@ func keyWorld(t *testing.T) (w *procenv.World, second string) {
 }
 
 // reads reports how reading the file ends with a key.
-func reads(t *testing.T, w *procenv.World, key string) int {
+func reads(t *testing.T, w *procenv.World, key string, more ...string) int {
 	t.Helper()
-	return ask(t, w, newMachine(w, "reader"), "get", oss+"/file", "-", "--rsa-key", key).code
+	return ask(t, w, newMachine(w, "reader"), append([]string{"get", oss + "/file", "-", "--rsa-key", key}, more...)...).code
 }
 
 // keyList is what the tests read of `ossencfs key list --json`.
@@ -66,7 +66,7 @@ func TestKeySlots(t *testing.T) {
 	}
 	a := ask(t, w, nil, "key", "list", oss, "--rsa-key", second)
 	a.want(t, ok)
-	if got := words(a.stdout); !strings.Contains(got, "epoch 1, revision 2, authentic, new objects go under it, remembered here") ||
+	if got := words(a.stdout); !strings.Contains(got, "epoch 1, revision 2, bound to oss://crash, authentic, new objects go under it, remembered here") ||
 		strings.Count(got, "opens with what is given") != 1 {
 		t.Errorf("list says:\n%s", a.stdout)
 	}
@@ -220,7 +220,7 @@ func TestKeyHosts(t *testing.T) {
 	file := filepath.Join(w.Base, "web1.host")
 	ask(t, w, nil, "key", "export-host", oss+"/backup", file, "--rsa-key", w.Key, "--name", "web1", "--prefix", "web1").want(t, ok, "below backup/web1/")
 	text, err := os.ReadFile(file)
-	if err != nil || !strings.Contains(string(text), `"ossencfs host v1"`) || !strings.Contains(string(text), `"backup/web1/"`) || strings.Contains(string(text), "PRIVATE KEY") {
+	if err != nil || !strings.Contains(string(text), `"ossencfs host v2"`) || !strings.Contains(string(text), `"backup/web1/"`) || strings.Contains(string(text), "PRIVATE KEY") {
 		t.Errorf("bundle: %v\n%s", err, text)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -265,12 +265,15 @@ func TestRewrap(t *testing.T) {
 	if text := words(a.stdout); !strings.Contains(text, "state authentic") || !strings.Contains(text, "epoch 2") || !strings.Contains(text, "master key rsa2048:") {
 		t.Errorf("inspect says:\n%s", a.stdout)
 	}
-	// Without a volume only the SDK's headers open it.
+	// Without a volume only the SDK's headers open it, for those who accept that nothing is verified.
 	removeRecords(t, w)
-	if got := reads(t, w, second); got != ok {
+	if got := reads(t, w, second); got != trust {
 		t.Errorf("with the new key alone: exit code %d", got)
 	}
-	if got := reads(t, w, w.Key); got != key {
+	if got := reads(t, w, second, "--accept-foreign"); got != ok {
+		t.Errorf("with the new key alone, accepted: exit code %d", got)
+	}
+	if got := reads(t, w, w.Key, "--accept-foreign"); got != key {
 		t.Errorf("with the old key alone: exit code %d", got)
 	}
 }

@@ -70,7 +70,7 @@ func (w *world) forge(t testing.TB) (key string, s stored, v *keys.VolumeKey) {
 	must(t, err)
 	v, err = keys.NewVolumeKey(9, true)
 	must(t, err)
-	r := keys.NewRecord(v, keys.Place{})
+	r := keys.NewRecord(v, w.place())
 	must(t, r.AddSlot(context.Background(), v, his))
 	opened, err := his.Unwrap(context.Background(), keys.OAEP, r.Slots[0].Wrapped, 0)
 	if err == nil {

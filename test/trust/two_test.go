@@ -22,7 +22,7 @@ func TestTwoHostsOnANewBucket(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	w := &world{master: master, env: &testenv.Env{Server: s}}
-	s.AddFault(emulator.Fault{Operation: "PutObject", Key: "*/.ossencfs/volume/*/*", Barrier: 2})
+	s.AddFault(emulator.Fault{Operation: "PutObject", Key: "*/.ossencfs/volume/*/00000001", Barrier: 2})
 	two := 0
 	for round := range 200 {
 		prefix := fmt.Sprintf("round-%03d", round)

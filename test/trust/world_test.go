@@ -285,3 +285,8 @@ func read(t testing.TB, path string) []byte {
 	must(t, err)
 	return data
 }
+
+// place is where the world's volume is.
+func (w *world) place() keys.Place {
+	return keys.Place{Bucket: testenv.Bucket, Region: w.env.Server.Region()}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+func keyRetireCommand() *command {
+	return &command{name: "key retire-epoch", usage: keyRetireUsage, run: runKeyRetire, bucket: bucketAt(0),
+		options: manageOptions(option{name: "now", cli: true}, option{name: "undo", cli: true}, option{name: "quiet", cli: true},
+			option{name: "workers", arg: "N", def: "8", cli: true})}
+}
+
+func runKeyRetire(ctx context.Context, c *call) error {
+	if err := c.wantArgs("oss://BUCKET", "EPOCH"); err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(c.args[1], 10, 32)
+	if err != nil || n == 0 {
+		return usageError(fmt.Errorf("%q is no epoch", c.args[1]), "`ossencfs key list` shows the epochs")
+	}
+	epoch := uint32(n)
+	return c.manage(ctx, true, func(ctx context.Context, m *manager) error {
+		if err := m.remember(); err != nil {
+			return err
+		}
+		if m.is("undo") {
+			list, err := m.volumes.Restore(ctx, epoch)
+			for _, id := range list {
+				m.say("what is sealed under volume key %s counts again", id)
+			}
+			return err
+		}
+		list, err := m.volumes.Retiring(epoch, !m.is("now"))
+		if err != nil {
+			return fmt.Errorf("retire epoch %d: %w", epoch, err)
+		}
+		if err := m.wantNothingUnder(ctx, list); err != nil {
+			return err
+		}
+		if err := m.volumes.Retire(ctx, list); err != nil {
+			return fmt.Errorf("retire epoch %d: %w", epoch, err)
+		}
+		for _, id := range list {
+			m.say("volume key %s is retired: what is sealed under it from now on is refused", id)
+		}
+		return nil
+	})
+}
+
+// wantNothingUnder looks at every object of the volume: none may need these keys.
+func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID) error {
+	o := m.objectOptions(m.target)
+	o.Prefix, o.VolumeIDs, o.PinFile, o.Keyring = m.volumes.Root(), m.volumeIDs(), m.pin.path, m.ring
+	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), DryRun: true}
+	quiet := m.is("quiet")
+	if m.err != nil {
+		return m.err
+	}
+	if o.Keyring == nil {
+		return fail(exitKey, errors.New("the recovery code alone cannot look at objects"), "give the master key: --rsa-key FILE or --kms-key ID")
+	}
+	b, err := object.Open(ctx, o)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", m.target.bucket, err)
+	}
+	bar := m.newProgress(1, "looking", quiet)
+	req.Progress = func(p object.RewrapProgress) {
+		bar.set(p.Objects, max(p.TotalObjects, p.Objects), fmt.Sprintf("looking, %d objects", p.Objects))
+	}
+	var report object.RewrapReport
+	if err = b.OpenVolume(ctx); err == nil {
+		report, err = b.Rewrap(ctx, req)
+	}
+	bar.finish()
+	if err = errors.Join(err, b.Close()); err != nil {
+		return err
+	}
+	under := int64(0)
+	for _, id := range list {
+		under += report.Under[id.String()]
+	}
+	switch {
+	case under > 0:
+		return fail(exitIncomplete, fmt.Errorf("%d objects are sealed under it, and could not be read any more", under),
+			"`ossencfs key rotate --rewrap` writes them again under the volume key in use")
+	case report.Failed+report.Changed > 0:
+		return fail(exitIncomplete, fmt.Errorf("%d objects could not be looked at", report.Failed+report.Changed), "the same command looks again")
+	}
+	return nil
+}

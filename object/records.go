@@ -1,0 +1,326 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+// volumeDir is where a volume's records lie, below the root prefix of the volume: volumeDir ID "/" REVISION.
+const volumeDir = Hidden + "volume/"
+
+// maxRecord bounds in bytes what is read of a record.
+const maxRecord = 256 << 10
+
+// maxRecordObjects is how many objects are believed to be records of one volume: whoever keeps the bucket could list without an end.
+const maxRecordObjects = 10_000
+
+// errManyRecords says that the records do not end.
+var errManyRecords = fmt.Errorf("more than %d objects below %s", maxRecordObjects, volumeDir)
+
+// revisionDigits is the number of digits of a revision in a record's key.
+const revisionDigits = 8
+
+// recordKey is the full key of a record.
+func recordKey(root string, r *keys.Record) string {
+	return fmt.Sprintf("%s%s%s/%0*d", root, volumeDir, r.ID, revisionDigits, r.Revision)
+}
+
+// records are the records of a volume as they were read, and what is known of them. Which of them count is in standing.go.
+type records struct {
+	b       *Bucket
+	code    string // recovery code; empty: none
+	pinned  *pins
+	trusted map[keys.VolumeID]bool // beside those pinned and in Options.VolumeIDs: what counted before, was made here, or given
+	from    keys.Place             // records that were made for this place are read too; none: only those of here
+	fresh   bool                   // the volume is being made: all that is bound to this place counts
+
+	root    string
+	entries []*volumeEntry // by id
+	retired map[keys.VolumeID]bool
+	apart   error // why none of several counts
+}
+
+// volumeEntry is one volume key.
+type volumeEntry struct {
+	id        keys.VolumeID
+	revisions []string        // keys of its records, the newest first
+	record    *keys.Record    // of the newest revision that opens, or else could be read; nil: none
+	secret    *keys.VolumeKey // nil: it does not open, or does not count
+	failed    error           // why not
+	forged    error           // the first revision that is not authentic, or belongs elsewhere
+	news      bool            // it counts, and this machine did not know it
+}
+
+// newRecords begins with nothing read.
+func newRecords(b *Bucket, pinned *pins) *records {
+	return &records{b: b, pinned: pinned, trusted: make(map[keys.VolumeID]bool)}
+}
+
+// here is the place of a volume with this root.
+func (b *Bucket) here(root string) keys.Place {
+	return keys.Place{Bucket: b.oss.Bucket(), Region: b.oss.Region(), Root: root}
+}
+
+// roots are the prefixes where the record of this mount may lie, the nearest first.
+func (b *Bucket) roots() []string {
+	list := []string{b.prefix + b.opt.VolumeFrom}
+	for at := list[0]; at != ""; {
+		at = at[:strings.LastIndexByte(strings.TrimSuffix(at, "/"), '/')+1]
+		list = append(list, at)
+	}
+	return list
+}
+
+// load finds the nearest prefix that has records of its own and reads them. Where the volume is pinned, no other place is looked at. A
+// prefix above the mounted one that may not be listed counts as having none, and so does one that has only what belongs elsewhere, as a
+// copy of another bucket's objects has.
+func (s *records) load(ctx context.Context) error {
+	roots := s.b.roots()
+	if len(s.pinned.Keys) > 0 {
+		roots = []string{s.pinned.Root}
+	}
+	nearest := &records{root: s.b.prefix}
+	for _, root := range roots {
+		s.root = root
+		if err := s.reload(ctx); errors.Is(err, oss.ErrDenied) && root != roots[0] {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.entries, func(e *volumeEntry) bool { return e.record != nil }) {
+			return nil
+		}
+		if len(s.entries) > 0 && len(nearest.entries) == 0 {
+			nearest.root, nearest.entries = root, s.entries
+		}
+	}
+	s.root, s.entries = nearest.root, nearest.entries
+	return nil
+}
+
+// listRecords lists the keys of all records below a root.
+func (b *Bucket) listRecords(ctx context.Context, root string) (list []string, err error) {
+	err = b.oss.ListAll(ctx, oss.ListOptions{Prefix: root + volumeDir}, func(p oss.Page) error {
+		for _, e := range p.Objects {
+			list = append(list, e.Key)
+		}
+		if len(list) > maxRecordObjects {
+			return errManyRecords
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for the volume record: %w", err)
+	}
+	return list, nil
+}
+
+// groupRevisions sorts the keys of records by volume key, newest revision first. Other names are left out.
+func groupRevisions(root string, list []string) map[keys.VolumeID][]string {
+	groups := make(map[keys.VolumeID][]string)
+	for _, key := range list {
+		name, revision, ok := strings.Cut(strings.TrimPrefix(key, root+volumeDir), "/")
+		id, err := keys.ParseVolumeID(name)
+		if !ok || err != nil || len(revision) != revisionDigits || strings.Trim(revision, "0123456789") != "" {
+			continue
+		}
+		groups[id] = append(groups[id], key)
+	}
+	for id := range groups {
+		slices.SortFunc(groups[id], func(a, b string) int { return cmp.Compare(b, a) })
+	}
+	return groups
+}
+
+// looks is how often the records are listed when one was replaced by a newer revision between listing and reading, or when several hosts
+// are making the volume at this moment; apartPause is the time between two looks in that case.
+const (
+	looks      = 10
+	apartPause = 200 * time.Millisecond
+)
+
+// reload reads all records below the root, and finds out which count.
+func (s *records) reload(ctx context.Context) error {
+	for look := 1; ; look++ {
+		list, err := s.b.listRecords(ctx, s.root)
+		if err != nil {
+			return err
+		}
+		entries, err := s.read(ctx, list, look == looks)
+		if errors.Is(err, oss.ErrNotFound) && look < looks {
+			continue // replaced since they were listed
+		}
+		if err != nil {
+			return err
+		}
+		s.entries = entries
+		if s.stand(); s.apart == nil || look == looks {
+			s.report()
+			return nil
+		}
+		select {
+		case <-time.After(apartPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed, and with last, which
+// takes an older one then, that all were.
+func (s *records) read(ctx context.Context, list []string, last bool) ([]*volumeEntry, error) {
+	var entries []*volumeEntry
+	for id, revisions := range groupRevisions(s.root, list) {
+		e := &volumeEntry{id: id, revisions: revisions}
+		if !s.reuse(e) {
+			if err := s.readEntry(ctx, e, last); err != nil {
+				return nil, err
+			}
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b *volumeEntry) int { return slices.Compare(a.id[:], b.id[:]) })
+	return entries, nil
+}
+
+// reuse takes a record that is open and has no newer revision: what stands in its place now makes no difference.
+func (s *records) reuse(e *volumeEntry) bool {
+	v := &s.b.volume
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r, k := v.records[e.id], v.keys[e.id]
+	if r == nil || k == nil || v.root != s.root || recordKey(s.root, r) != e.revisions[0] {
+		return false
+	}
+	e.record, e.secret = r, k
+	return true
+}
+
+// readEntry opens the newest authentic revision. One for which there is no key ends the search: an older one would be no better than
+// a record that was rolled back.
+func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
+	gone := 0
+	for _, key := range e.revisions {
+		r, err := s.b.readRecord(ctx, s.root, e.id, key)
+		if errors.Is(err, oss.ErrNotFound) && last {
+			gone++
+			continue
+		}
+		var k *keys.VolumeKey
+		if err == nil {
+			if err = s.belongs(r); err == nil {
+				k, err = s.open(ctx, r)
+			}
+		}
+		switch {
+		case err == nil:
+			e.record, e.secret = r, k
+			return nil
+		case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
+			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err))
+		case errors.Is(err, ErrElsewhere):
+			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
+		case r == nil || ctx.Err() != nil:
+			return err
+		default:
+			e.record, e.failed = r, err
+			return nil
+		}
+	}
+	if gone == len(e.revisions) {
+		return fmt.Errorf("volume record %s: %w", e.id, oss.ErrNotFound)
+	}
+	e.failed = e.forged
+	return nil
+}
+
+// belongs refuses a record that was made for another place, before any key is tried on it.
+func (s *records) belongs(r *keys.Record) error {
+	here := s.b.here(s.root)
+	if r.Place.IsZero() || r.Place.Is(here) || !s.from.IsZero() && r.Place.Is(s.from) {
+		return nil
+	}
+	return fmt.Errorf("it was made for %s, and this is %s: %w", r.Place, here, ErrElsewhere)
+}
+
+// open opens a record with the keys, or else with the recovery code.
+func (s *records) open(ctx context.Context, r *keys.Record) (*keys.VolumeKey, error) {
+	k, err := r.Open(ctx, s.b.ring)
+	if err == nil || s.code == "" || errors.Is(err, keys.ErrForged) || ctx.Err() != nil {
+		return k, err
+	}
+	k, codeErr := r.OpenRecovery(s.code)
+	switch {
+	case codeErr == nil:
+		return k, nil
+	case errors.Is(err, keys.ErrNoSlot):
+		return nil, codeErr
+	}
+	return nil, errors.Join(err, codeErr)
+}
+
+// readRecord reads one revision of the record of a volume key. The record of another one, or another revision of it, is
+// keys.ErrForged there.
+func (b *Bucket) readRecord(ctx context.Context, root string, id keys.VolumeID, key string) (*keys.Record, error) {
+	text, err := b.readSmallObject(ctx, key, maxRecord)
+	if errors.Is(err, errTooBig) {
+		err = fmt.Errorf("%w: %w", keys.ErrRecord, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read volume record %q: %w", key, err)
+	}
+	r, err := keys.ParseRecord(text)
+	if err == nil && (r.ID != id || recordKey(root, r) != key) {
+		err = fmt.Errorf("it is that of %s, revision %d: %w", r.ID, r.Revision, keys.ErrForged)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// find finds a volume key by its id.
+func (s *records) find(id keys.VolumeID) *volumeEntry {
+	i := slices.IndexFunc(s.entries, func(e *volumeEntry) bool { return e.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.entries[i]
+}
+
+// opened lists the volume keys that open and count, retired ones included.
+func (s *records) opened() []*volumeEntry {
+	return slices.DeleteFunc(slices.Clone(s.entries), func(e *volumeEntry) bool { return e.secret == nil })
+}
+
+// writer is the volume key under which new objects are sealed; nil when none opens.
+func (s *records) writer() *volumeEntry {
+	var writer *volumeEntry
+	for _, e := range s.opened() {
+		if !s.retired[e.id] && (writer == nil || writerOf(writer.secret, e.secret) == e.secret) {
+			writer = e
+		}
+	}
+	return writer
+}
+
+// whyNot is the reason why a volume key does not open.
+func (e *volumeEntry) whyNot() error {
+	if errors.Is(e.failed, keys.ErrNoSlot) {
+		return fmt.Errorf("volume %s: no slot is for a key that is given: %w: %w", e.id, ErrWrongKey, e.failed)
+	}
+	return fmt.Errorf("volume %s: %w", e.id, e.failed)
+}
+
+// passing reports whether a key may open at another time: KMS does not answer, say.
+func (e *volumeEntry) passing() bool {
+	return e.secret == nil && e.forged == nil && !errors.Is(e.failed, keys.ErrNoSlot) && !errors.Is(e.failed, keys.ErrRecoveryCode) && !doesNotCount(e.failed)
+}

@@ -1,0 +1,239 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ossencfs/ossencfs/keys"
+)
+
+// Records that open and do not count. Test with errors.Is.
+var (
+	// ErrElsewhere: the record was made for another bucket or directory.
+	ErrElsewhere = keys.ErrElsewhere
+	// ErrUnbound: the record does not say for which bucket and directory it was made, as records of format 1, or says it to those only who
+	// open it by another slot. It counts only on a machine that knows the volume or was told its id.
+	ErrUnbound = errors.New("the volume record is not bound to its bucket")
+	// ErrUnvouched: no holder of a key of this volume gave his word for the record.
+	ErrUnvouched = errors.New("no known key of this volume vouches for the volume key")
+	// ErrApart: several volume keys open that do not vouch for each other, and it is not said which to expect.
+	ErrApart = errors.New("the bucket has records of several volumes")
+)
+
+// doesNotCount reports whether a record opens and does not count.
+func doesNotCount(err error) bool {
+	return errors.Is(err, ErrUnbound) || errors.Is(err, ErrUnvouched) || errors.Is(err, ErrApart)
+}
+
+// stand finds out which of the volume keys that open belong to this volume. A master key alone does not decide that: its owner may have
+// further volumes, and had others before, whose records somebody could bring here.
+//
+// On a machine that knows the volume, it is what it knows, and what these keys vouch for, one by the other: an endorsement counts for
+// both sides, since it is in a record that a holder of the endorsed key signed. On the first contact it is what is bound to this place,
+// if all of that belongs together.
+//
+// A key may retire keys of earlier epochs that endorsed it. They belong to the volume, and nothing that they vouch for does.
+func (s *records) stand() {
+	s.apart, s.retired = nil, map[keys.VolumeID]bool{}
+	if s.anyKnown() && !s.fresh {
+		s.count(s.anchors())
+		return
+	}
+	bound := slices.DeleteFunc(s.opened(), func(e *volumeEntry) bool { return !e.record.Bound() })
+	if s.fresh {
+		s.count(bound)
+		return
+	}
+	retired := s.retiredBy(bound)
+	live := slices.DeleteFunc(bound, func(e *volumeEntry) bool { return retired[e.id] })
+	if len(live) > 0 {
+		reached := reach(live[:1], live, nil)
+		if len(reached) < len(live) {
+			s.apart = fmt.Errorf("%s, and none vouches for the others: %w", idsOf(live), ErrApart)
+			live = nil
+		}
+	}
+	s.count(live)
+}
+
+// anyKnown reports whether this machine knows what to expect.
+func (s *records) anyKnown() bool {
+	return len(s.pinned.Keys)+len(s.b.opt.VolumeIDs)+len(s.trusted) > 0
+}
+
+// known reports whether this machine expects a volume key.
+func (s *records) known(id keys.VolumeID) bool {
+	_, pinned := s.pinned.Keys[id.String()]
+	return pinned || s.trusted[id] || slices.ContainsFunc(s.b.opt.VolumeIDs, func(wanted string) bool { return strings.EqualFold(wanted, id.String()) })
+}
+
+// anchors are the keys that open and are known.
+func (s *records) anchors() []*volumeEntry {
+	return slices.DeleteFunc(s.opened(), func(e *volumeEntry) bool { return !s.known(e.id) })
+}
+
+// count lets the anchors count and what they vouch for, and nothing else.
+func (s *records) count(anchors []*volumeEntry) {
+	counted := reach(anchors, s.opened(), s.retiredBy(anchors))
+	s.retired = s.retiredBy(counted)
+	for _, e := range s.opened() {
+		if slices.Contains(counted, e) {
+			continue
+		}
+		e.secret, e.failed = nil, ErrUnvouched
+		switch {
+		case s.apart != nil:
+			e.failed = ErrApart
+		case !s.anyKnown():
+			e.failed = ErrUnbound
+		}
+	}
+	for _, e := range counted {
+		e.news = s.anyKnown() && !s.known(e.id)
+	}
+	for _, e := range counted {
+		s.trusted[e.id] = true
+	}
+}
+
+// reach is what the anchors vouch for, one by the other, themselves included. Retired ones vouch for nothing.
+func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volumeEntry {
+	reached := slices.Clone(anchors)
+	for n := 0; n < len(reached); n++ {
+		by := reached[n]
+		if retired[by.id] {
+			continue
+		}
+		for _, e := range all {
+			if !slices.Contains(reached, e) && (e.record.EndorsedBy(by.secret) || by.record.EndorsedBy(e.secret)) {
+				reached = append(reached, e)
+			}
+		}
+	}
+	return reached
+}
+
+// retiredBy is what these keys retire: keys of earlier epochs, each of which endorsed the one that retires it.
+func (s *records) retiredBy(entries []*volumeEntry) map[keys.VolumeID]bool {
+	retired := map[keys.VolumeID]bool{}
+	for _, by := range entries {
+		for _, id := range by.record.Retired {
+			if e := s.find(id); e != nil && e.secret != nil && e.record.Epoch < by.record.Epoch && by.record.EndorsedBy(e.secret) {
+				retired[id] = true
+			}
+		}
+	}
+	return retired
+}
+
+// report tells what opens and does not count, what is not authentic, and what is new on a machine that knows the volume.
+func (s *records) report() {
+	for _, e := range s.entries {
+		key := strings.TrimPrefix(e.revisions[0], s.b.prefix)
+		switch {
+		case e.forged != nil:
+			s.b.notice(NoticeRecord, key, e.forged)
+		case e.secret == nil && (doesNotCount(e.failed) || e.passing()):
+			s.b.notice(NoticeRecord, key, fmt.Errorf("volume key %s is left out: %w", e.id, e.failed))
+		case e.news:
+			s.b.notice(NoticeVolumeKey, key, fmt.Errorf("volume key %s, epoch %d, is new here; a known one vouches for it", e.id, e.record.Epoch))
+		}
+	}
+}
+
+// idsOf names volume keys.
+func idsOf(entries []*volumeEntry) string {
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.id.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// problem tells why the records do not agree with what this machine remembers and was told to expect, or why none of them counts; nil when
+// they do.
+func (s *records) problem() error {
+	for id, pin := range s.pinned.Keys {
+		e := s.entryOf(id)
+		switch {
+		case e == nil:
+			return s.missing(id)
+		case e.secret == nil:
+			return e.asMissing(s.missing(id))
+		case e.record.Revision < pin.Revision || e.record.Epoch != pin.Epoch:
+			return fmt.Errorf("volume %s: revision %d, seen before %d: %w", id, e.record.Revision, pin.Revision, ErrRecordRolledBack)
+		}
+	}
+	for _, id := range s.b.opt.VolumeIDs {
+		if e := s.entryOf(strings.ToLower(id)); e == nil {
+			return s.missing(id)
+		} else if e.secret == nil {
+			return e.asMissing(s.missing(id))
+		}
+	}
+	return nil
+}
+
+// entryOf finds a volume key by the text of its id.
+func (s *records) entryOf(id string) *volumeEntry {
+	i := slices.IndexFunc(s.entries, func(e *volumeEntry) bool { return e.id.String() == id })
+	if i < 0 {
+		return nil
+	}
+	return s.entries[i]
+}
+
+// asMissing is why a volume key that has to be there does not count.
+func (e *volumeEntry) asMissing(missing error) error {
+	switch {
+	case e.failed != nil:
+		return e.whyNot()
+	case e.forged != nil:
+		return e.forged
+	}
+	return missing
+}
+
+// missing is the error of a volume key without a record: what is there instead says more.
+func (s *records) missing(id string) error {
+	if err := s.wrong(); err != nil {
+		return err
+	}
+	return fmt.Errorf("volume %s below %q: %w", id, s.root, ErrRecordMissing)
+}
+
+// wrong is the first record that is not what it should be; nil: there is none.
+func (s *records) wrong() error {
+	for _, e := range s.entries {
+		if e.forged != nil {
+			return e.forged
+		}
+	}
+	for _, e := range s.entries {
+		if errors.Is(e.failed, keys.ErrNoSlot) {
+			return fmt.Errorf("volume record below %q: no slot is for a key that is given: %w", s.root, ErrWrongKey)
+		}
+	}
+	return nil
+}
+
+// none is why nothing counts though there are records; nil when something does, or when there is no record at all.
+func (s *records) none() error {
+	if len(s.opened()) > 0 || len(s.entries) == 0 {
+		return nil
+	}
+	if s.apart != nil {
+		return fmt.Errorf("volume records below %q: %w", s.root, s.apart)
+	}
+	for _, e := range s.entries {
+		if doesNotCount(e.failed) {
+			return e.whyNot()
+		}
+	}
+	if err := s.wrong(); err != nil {
+		return err
+	}
+	return s.entries[0].whyNot()
+}

@@ -1,0 +1,101 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ossencfs/ossencfs/keys"
+)
+
+// Failures of RetireEpoch. Test with errors.Is.
+var (
+	// ErrEpoch: there is no volume key of that epoch that could be retired, or restored.
+	ErrEpoch = errors.New("no such epoch to retire")
+	// ErrStillWritten: somebody may still write under the volume key.
+	ErrStillWritten = errors.New("hosts may still write under the volume key")
+)
+
+// SettledEpoch is how old a volume key must be before those of earlier epochs are retired: mounts that were running when it was made have
+// taken it up by then, with the clocks of two machines and a request under way allowed for.
+const SettledEpoch = 2 * lookEvery
+
+// Retiring are the volume keys of epochs up to a number, as far as they open and are not retired. ErrEpoch when there are none, and when
+// the epoch in use, or a later one, is meant; ErrUnbound where records are of format 1, which cannot say it; ErrStillWritten when a write-only
+// host of these keys was not retired, or with settle, when the key in use is younger than SettledEpoch.
+func (v *Volumes) Retiring(epoch uint32, settle bool) ([]keys.VolumeID, error) {
+	if err := v.ready(); err != nil {
+		return nil, err
+	}
+	writer := v.writer()
+	var list []keys.VolumeID
+	for _, e := range v.opened() {
+		if e.record.Epoch > epoch || v.retired[e.id] {
+			continue
+		}
+		list = append(list, e.id)
+		for _, h := range e.record.Hosts {
+			if h.Retired == 0 {
+				return nil, fmt.Errorf("write-only host %s, %q, of volume key %s: %w", h.ID, h.Name, e.id, ErrStillWritten)
+			}
+		}
+	}
+	switch {
+	case epoch >= writer.record.Epoch || len(list) == 0:
+		return nil, fmt.Errorf("epoch %d, the one in use is %d: %w", epoch, writer.record.Epoch, ErrEpoch)
+	case writer.record.Place.IsZero():
+		return nil, fmt.Errorf("volume %s: %w", writer.id, ErrUnbound)
+	case settle && time.Since(time.Unix(writer.record.Made, 0)) < SettledEpoch:
+		return nil, fmt.Errorf("volume key %s was made less than %v ago: %w", writer.id, SettledEpoch, ErrStillWritten)
+	}
+	return list, nil
+}
+
+// Retire lets nothing count any more that was sealed or signed under these volume keys, which Retiring named. Nothing in the bucket may be
+// needed that is: RewrapReport.Under tells.
+func (v *Volumes) Retire(ctx context.Context, list []keys.VolumeID) error {
+	_, err := v.change(ctx, v.writer().id, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
+		news := false
+		for _, id := range list {
+			if slices.Contains(next.Retired, id) {
+				continue
+			}
+			if e := v.find(id); e != nil && e.secret != nil && !next.EndorsedBy(e.secret) {
+				if err := next.Endorse(e.secret); err != nil {
+					return false, err
+				}
+			}
+			if err := next.Retire(id); err != nil {
+				return false, err
+			}
+			news = true
+		}
+		return news, nil
+	})
+	return err
+}
+
+// Restore takes back that the volume keys of an epoch were retired, and names them; ErrEpoch when there are none.
+func (v *Volumes) Restore(ctx context.Context, epoch uint32) (list []keys.VolumeID, err error) {
+	if err := v.ready(); err != nil {
+		return nil, err
+	}
+	for _, e := range v.opened() {
+		if e.record.Epoch == epoch && v.retired[e.id] {
+			list = append(list, e.id)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("epoch %d: %w", epoch, ErrEpoch)
+	}
+	_, err = v.changeAll(ctx, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
+		before := len(next.Retired)
+		for _, id := range list {
+			next.Restore(id)
+		}
+		return len(next.Retired) < before, nil
+	})
+	return list, err
+}
