@@ -33,7 +33,7 @@ func TestOneGetPerSmallFile(t *testing.T) {
 		name := fmt.Sprintf("f%03d", n)
 		st, err := env.Cache.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o640}, cache.OpenMode{Write: true})
 		if err == nil {
-			err = errors.Join(env.Cache.Write(t.Context(), st.Ino, 0, []byte("text of "+name), false), env.Cache.Release(t.Context(), st.Ino, true))
+			err = errors.Join(env.Cache.Write(t.Context(), st.Ino, 0, []byte("text of "+name), nil), env.Cache.Release(t.Context(), st.Ino, true))
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
@@ -84,7 +82,7 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 	if err := c.known(ctx, ino); err != nil {
 		return Stat{}, err
 	}
-	if ch.Set&^SetAtime != 0 || ch.KillPriv {
+	if ch.Set&^SetAtime != 0 || ch.By != nil {
 		if err := c.changeAllowed(ino); err != nil {
 			return Stat{}, err
 		}
@@ -98,27 +96,39 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 		if i, err := c.inode(ino); err == nil && ch.Size == 0 && i.Size == 0 && ch.Set&SetMtime == 0 {
 			ch.Set, ch.Mtime = ch.Set|SetMtime, now() // open with O_TRUNC moves it even when there is nothing to cut
 		}
+		if err := c.dropSetID(ctx, ino, ch.By); err != nil {
+			return Stat{}, err
+		}
 		if err := c.truncate(ctx, ino, ch.Size); err != nil {
 			return Stat{}, err
 		}
 	}
+	changed, err := c.updateInode(ino, func(i *index.Inode) bool { return applyChange(i, ch) })
+	if err != nil {
+		return Stat{}, err
+	}
+	return statOf(&changed), nil
+}
+
+// updateInode changes an inode in a transaction of its own; change reports whether there is anything to write.
+func (c *Cache) updateInode(ino Ino, change func(*index.Inode) bool) (index.Inode, error) {
 	var changed index.Inode
 	err := c.db.Update(func(tx *index.Tx) error {
 		i, ok, err := tx.Inode(ino)
 		if err != nil || !ok {
 			return orErr(err, ErrGone)
 		}
-		if !applyChange(&i, ch) {
-			changed = i
+		write := change(&i)
+		changed = i
+		if !write {
 			return nil
 		}
-		changed = i
 		return tx.PutInode(i)
 	})
 	if err != nil {
-		return Stat{}, fmt.Errorf("change attributes: %w", err)
+		return index.Inode{}, fmt.Errorf("change attributes: %w", err)
 	}
-	return statOf(&changed), nil
+	return changed, nil
 }
 
 // applyChange writes the new attributes and reports whether there is anything to write. Access times are local: they are not
@@ -128,15 +138,16 @@ func applyChange(i *index.Inode, ch Change) bool {
 	if ch.Set&SetMode != 0 {
 		i.Mode = i.Mode&modeType | ch.Mode&modePerm
 	}
+	if ch.Set&SetGID == 0 {
+		ch.GID = i.GID
+	}
+	if gives(i, ch) {
+		i.Mode = modeGiven(i, ch.GID, ch.By)
+	}
 	if ch.Set&SetUID != 0 {
 		i.UID = ch.UID
 	}
-	if ch.Set&SetGID != 0 {
-		i.GID = ch.GID
-	}
-	if ch.KillPriv {
-		i.Mode = withoutPrivilege(i.Mode)
-	}
+	i.GID = ch.GID
 	if ch.Set&SetMtime != 0 {
 		i.Mtime = ch.Mtime
 	}
@@ -157,15 +168,6 @@ func applyChange(i *index.Inode, ch Change) bool {
 		}
 	}
 	return true
-}
-
-// withoutPrivilege clears set-user-id, and set-group-id where it means execution and not locking.
-func withoutPrivilege(mode uint32) uint32 {
-	mode &^= unix.S_ISUID
-	if mode&unix.S_IXGRP != 0 {
-		mode &^= unix.S_ISGID
-	}
-	return mode
 }
 
 // StatFS shows the room of the mount, without a request: a bucket has no limit, so it is a large constant.

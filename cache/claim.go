@@ -91,7 +91,7 @@ func (c *Cache) claimable(ctx context.Context, parent Ino, name string, n New) (
 		}
 		key, _ = childKey(tx, parent, name, dir)
 		i := index.Inode{Mode: n.Mode, UID: n.UID, GID: n.GID}
-		inheritGroup(&above, &i)
+		inheritGroup(&above, &i, n.By)
 		attr = object.Attr{Mode: i.Mode, UID: i.UID, GID: i.GID, Mtime: now()}
 		if _, left, err = tx.Object(key); err == nil && !left {
 			_, left, err = tx.Pend(key)

@@ -147,7 +147,7 @@ func TestDirectoryBesideNewFile(t *testing.T) {
 	if isDir(t, env.Cache, "d") {
 		t.Fatal("a file being written has lost its name")
 	}
-	if err := env.Cache.Write(t.Context(), st.Ino, 0, []byte("ours"), false); err != nil {
+	if err := env.Cache.Write(t.Context(), st.Ino, 0, []byte("ours"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := env.Cache.Release(t.Context(), st.Ino, true); err != nil {

@@ -33,7 +33,7 @@ func store(t *testing.T, env *testenv.Env, name, text string) {
 	t.Helper()
 	st, err := env.Cache.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o644}, cache.OpenMode{Write: true, Truncate: true})
 	if err == nil {
-		err = env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), false)
+		err = env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), nil)
 	}
 	if err == nil {
 		err = env.Cache.Release(t.Context(), st.Ino, true)

@@ -42,14 +42,10 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 			return orErr(err, c.Release(ctx, ino, m.Write))
 		}
 	}
-	if !m.Truncate && !m.KillPriv {
+	if !m.Truncate {
 		return nil
 	}
-	ch := Change{KillPriv: m.KillPriv}
-	if m.Truncate {
-		ch.Set, ch.Size = SetSize, 0
-	}
-	if _, err := c.SetAttr(ctx, ino, ch); err != nil {
+	if _, err := c.SetAttr(ctx, ino, Change{Set: SetSize, By: m.By}); err != nil {
 		return orErr(err, c.Release(ctx, ino, m.Write))
 	}
 	return nil
@@ -226,19 +222,16 @@ func (c *Cache) Read(ctx context.Context, ino Ino, off int64, p []byte) (int, er
 	return n, nil
 }
 
-// Write stores p at off; it outlives a crash of this process when Write returns. killPriv clears set-user-id and
-// set-group-id.
-func (c *Cache) Write(ctx context.Context, ino Ino, off int64, p []byte, killPriv bool) error {
+// Write stores p at off; it outlives a crash of this process when Write returns. by is whose writing takes set-id bits away, nil nobody's.
+func (c *Cache) Write(ctx context.Context, ino Ino, off int64, p []byte, by Caller) error {
 	if err := c.writable(); err != nil {
 		return err
 	}
 	if off+int64(len(p)) > maxSize {
 		return ErrTooBig
 	}
-	if killPriv {
-		if _, err := c.SetAttr(ctx, ino, Change{KillPriv: true}); err != nil {
-			return err
-		}
+	if err := c.dropSetID(ctx, ino, by); err != nil {
+		return err
 	}
 	if err := c.bodies.Write(ctx, ino, off, p); err != nil {
 		return fmt.Errorf("write at %d: %w", off, err)
@@ -339,8 +332,8 @@ func (c *Cache) push(ctx context.Context, ino Ino) error {
 	return c.converge.Sync(ctx, key, nil)
 }
 
-// Fallocate reserves (mode 0 or KEEP_SIZE), punches or zeroes a range.
-func (c *Cache) Fallocate(ctx context.Context, ino Ino, off, length int64, mode uint32) error {
+// Fallocate reserves (mode 0 or KEEP_SIZE), punches or zeroes a range, as a change of content by somebody.
+func (c *Cache) Fallocate(ctx context.Context, ino Ino, off, length int64, mode uint32, by Caller) error {
 	if err := c.writable(); err != nil {
 		return err
 	}
@@ -351,21 +344,24 @@ func (c *Cache) Fallocate(ctx context.Context, ino Ino, off, length int64, mode 
 		return ErrTooBig
 	}
 	keep := mode&unix.FALLOC_FL_KEEP_SIZE != 0
-	var err error
+	var change func() error
 	switch mode &^ unix.FALLOC_FL_KEEP_SIZE {
 	case 0:
-		err = c.bodies.Allocate(ctx, ino, off, length, keep)
+		change = func() error { return c.bodies.Allocate(ctx, ino, off, length, keep) }
 	case unix.FALLOC_FL_PUNCH_HOLE:
 		if !keep {
 			return ErrNotSupported
 		}
-		err = c.bodies.PunchHole(ctx, ino, off, length)
+		change = func() error { return c.bodies.PunchHole(ctx, ino, off, length) }
 	case unix.FALLOC_FL_ZERO_RANGE:
-		err = c.bodies.ZeroRange(ctx, ino, off, length, keep)
+		change = func() error { return c.bodies.ZeroRange(ctx, ino, off, length, keep) }
 	default:
 		return ErrNotSupported
 	}
-	if err != nil {
+	if err := c.dropSetID(ctx, ino, by); err != nil {
+		return err
+	}
+	if err := change(); err != nil {
 		return fmt.Errorf("allocate %d bytes at %d: %w", length, off, err)
 	}
 	return nil
@@ -392,8 +388,8 @@ func (c *Cache) Lseek(ctx context.Context, ino Ino, off int64, whence uint32) (i
 // copyStep is how much CopyRange holds in memory.
 const copyStep = 1 << 20
 
-// CopyRange copies length bytes between two files, or up to the end of the first, and returns how many.
-func (c *Cache) CopyRange(ctx context.Context, in Ino, inOff int64, out Ino, outOff, length int64) (int64, error) {
+// CopyRange copies length bytes between two files for somebody, or up to the end of the first, and returns how many.
+func (c *Cache) CopyRange(ctx context.Context, in Ino, inOff int64, out Ino, outOff, length int64, by Caller) (int64, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
@@ -409,7 +405,7 @@ func (c *Cache) CopyRange(ctx context.Context, in Ino, inOff int64, out Ino, out
 		if n == 0 {
 			break
 		}
-		if err := c.Write(ctx, out, outOff+done, buf[:n], false); err != nil {
+		if err := c.Write(ctx, out, outOff+done, buf[:n], by); err != nil {
 			return done, partial(done, err)
 		}
 		done += int64(n)

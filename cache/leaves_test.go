@@ -27,7 +27,7 @@ func TestLeafTagsOfLargeFile(t *testing.T) {
 	st, err := c.Create(ctx, cache.Root, "large", cache.New{Mode: 0o600}, cache.OpenMode{Write: true})
 	piece := bytes.Repeat([]byte("x"), 1<<20)
 	for n := int64(0); err == nil && n < 129; n++ {
-		err = c.Write(ctx, st.Ino, n<<20, piece, false)
+		err = c.Write(ctx, st.Ino, n<<20, piece, nil)
 	}
 	if err = errors.Join(err, c.Release(ctx, st.Ino, true)); err != nil {
 		t.Fatal(err)

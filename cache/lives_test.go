@@ -44,6 +44,8 @@ func (k *kernel) ForgetInode(ino cache.Ino) {
 	k.forgot = append(k.forgot, ino)
 }
 
+func (k *kernel) ForgetAttr(ino cache.Ino) { k.ForgetInode(ino) }
+
 func (k *kernel) AskInode(ino cache.Ino) {
 	if !k.knows[ino] {
 		go k.cache.Forget(ino)
@@ -177,7 +179,7 @@ func TestOpenFilesOutliveTheirProcess(t *testing.T) {
 	for _, name := range []string{"open", "forgotten", "changed"} {
 		st, err := env.Cache.Create(ctx, cache.Root, name, cache.New{Mode: 0o600}, cache.OpenMode{Write: true})
 		if err == nil {
-			err = env.Cache.Write(ctx, st.Ino, 0, []byte(name), false)
+			err = env.Cache.Write(ctx, st.Ino, 0, []byte(name), nil)
 		}
 		if err != nil {
 			t.Fatal(err)

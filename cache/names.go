@@ -208,19 +208,17 @@ func (c *Cache) newInode(tx *index.Tx, dir *index.Inode, n New) index.Inode {
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev,
 		Atime: t, Mtime: t, Ctime: t, ChangedAt: t, ClosedAt: t, Sealed: true, AttrKnown: true, AttrVer: 1,
 	}
-	inheritGroup(dir, &i)
+	inheritGroup(dir, &i, n.By)
 	return i
 }
 
 // inheritGroup gives a new inode what its directory hands on.
-func inheritGroup(dir, i *index.Inode) {
+func inheritGroup(dir, i *index.Inode, by Caller) {
 	if dir.Mode&unix.S_ISGID == 0 {
 		return
 	}
 	i.GID = dir.GID
-	if isDir(i) {
-		i.Mode |= unix.S_ISGID
-	}
+	i.Mode = modeMade(dir, i, by)
 }
 
 // dirOf reads a directory that still has its place in the tree.

@@ -156,7 +156,7 @@ func openNew(t *testing.T, env *testenv.Env, name string) (st cache.Stat, write 
 	}
 	return st, func(text string) {
 		t.Helper()
-		if err := env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), false); err != nil {
+		if err := env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

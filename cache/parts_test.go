@@ -74,13 +74,14 @@ func TestApplyChange(t *testing.T) {
 	}{
 		{"mode", file, Change{Set: SetMode, Mode: 0o600}, true, true, unix.S_IFREG | 0o600},
 		{"same mode", file, Change{Set: SetMode, Mode: 0o6755}, true, false, unix.S_IFREG | 0o6755},
-		{"owner", file, Change{Set: SetUID | SetGID, UID: 5, GID: 6, KillPriv: true}, true, true, unix.S_IFREG | 0o755},
+		{"owner", file, Change{Set: SetUID | SetGID, UID: 5, GID: 6, By: person{}}, true, true, unix.S_IFREG | 0o755},
 		{"access time", file, Change{Set: SetAtime, Atime: 77}, true, false, file.Mode},
-		{"kill nothing", index.Inode{Ino: 9, Mode: unix.S_IFREG | 0o644}, Change{KillPriv: true}, false, false, unix.S_IFREG | 0o644},
+		{"nothing to drop", index.Inode{Ino: 9, Mode: unix.S_IFREG | 0o644}, Change{By: person{}}, false, false, unix.S_IFREG | 0o644},
+		{"to nobody else", file, Change{By: person{owner: true}}, true, true, unix.S_IFREG | 0o755},
+		{"to nobody else, by a stranger", file, Change{By: person{}}, false, false, file.Mode},
 		{"size only", file, Change{Set: SetSize}, false, false, file.Mode},
 		{"times of a directory", dir, Change{Set: SetMtime, Mtime: 10}, true, true, dir.Mode},
 		{"root", index.Inode{Ino: Root, Mode: unix.S_IFDIR | 0o755}, Change{Set: SetMode, Mode: 0o700}, true, false, unix.S_IFDIR | 0o700},
-		{"locking bit stays", index.Inode{Ino: 9, Mode: unix.S_IFREG | 0o2644}, Change{KillPriv: true}, false, false, unix.S_IFREG | 0o2644},
 	} {
 		i := c.i
 		changed := applyChange(&i, c.ch)

@@ -182,7 +182,7 @@ func (ch *child) put(ctx context.Context, p, text string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(ch.c.Write(ctx, st.Ino, 0, []byte(text), false), ch.c.Release(ctx, st.Ino, true))
+	return errors.Join(ch.c.Write(ctx, st.Ino, 0, []byte(text), nil), ch.c.Release(ctx, st.Ino, true))
 }
 
 func (ch *child) rename(ctx context.Context, a, b string, exchange bool) error {

@@ -101,7 +101,7 @@ func writeFile(t *testing.T, env *testenv.Env, name, text string) cache.Ino {
 	c := env.Cache
 	st, err := c.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o600}, cache.OpenMode{Write: true, Truncate: true})
 	if err == nil {
-		err = c.Write(t.Context(), st.Ino, 0, []byte(text), false)
+		err = c.Write(t.Context(), st.Ino, 0, []byte(text), nil)
 	}
 	if err == nil {
 		err = c.Release(t.Context(), st.Ino, true)
@@ -282,7 +282,7 @@ func TestRefused(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"open":     func() error { return c.Open(ctx, st.Ino, cache.OpenMode{}) },
 		"read":     func() error { _, err := c.Read(ctx, st.Ino, 0, make([]byte, 6)); return err },
-		"write":    func() error { return c.Write(ctx, st.Ino, 2, []byte("x"), false) },
+		"write":    func() error { return c.Write(ctx, st.Ino, 2, []byte("x"), nil) },
 		"shorten":  func() error { _, err := c.SetAttr(ctx, st.Ino, cache.Change{Set: cache.SetSize, Size: 3}); return err },
 		"chmod":    func() error { _, err := c.SetAttr(ctx, st.Ino, chmod); return err },
 		"getxattr": func() error { _, err := c.GetXattr(ctx, st.Ino, "user.a"); return err },
@@ -313,7 +313,7 @@ func TestRefused(t *testing.T) {
 	if err := c.Open(ctx, st.Ino, cache.OpenMode{Write: true, Truncate: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Write(ctx, st.Ino, 0, []byte("ours"), false), c.Release(ctx, st.Ino, true)); err != nil {
+	if err := errors.Join(c.Write(ctx, st.Ino, 0, []byte("ours"), nil), c.Release(ctx, st.Ino, true)); err != nil {
 		t.Fatal(err)
 	}
 	env.Sync()
@@ -394,7 +394,7 @@ func TestWriteOnlyHost(t *testing.T) {
 	if _, err := content(t, env.Cache, "f"); !errors.Is(err, cache.ErrAccess) {
 		t.Errorf("read: got %v, want ErrAccess", err)
 	}
-	if err := env.Cache.Write(t.Context(), st.Ino, 1, []byte("x"), false); !errors.Is(err, cache.ErrWriteOnly) {
+	if err := env.Cache.Write(t.Context(), st.Ino, 1, []byte("x"), nil); !errors.Is(err, cache.ErrWriteOnly) {
 		t.Errorf("partial write: got %v, want ErrWriteOnly", err)
 	}
 	writeFile(t, env, "f", "new")

@@ -33,9 +33,12 @@ type Stat struct {
 	Atime, Mtime, Ctime int64
 }
 
-// New says what a new file is: permission bits (and, for Mknod, the type), its owner and its device number.
+// New says what a new file is: permission bits (and, for Mknod, the type), its owner, its device number, and who makes it: nil is somebody
+// who may give it to any group.
 type New struct {
 	Mode, UID, GID, Rdev uint32
+
+	By Caller
 }
 
 // ChangeSet tells which fields of a Change are meant.
@@ -51,21 +54,22 @@ const (
 	SetMtime
 )
 
-// Change is a request to change attributes. KillPriv also clears set-user-id and set-group-id, as a write by somebody
-// without privilege does.
+// Change is a request to change attributes. By is whose change of size or owner takes set-id bits away, nil nobody's. With By and no
+// field it is a change of owner to the same one.
 type Change struct {
 	Set            ChangeSet
 	Mode, UID, GID uint32
 	Size           int64
 	Atime, Mtime   int64
-	KillPriv       bool
+	By             Caller
 }
 
-// OpenMode says how a file is opened.
+// OpenMode says how a file is opened. By is whose opening takes set-id bits away, nil nobody's.
 type OpenMode struct {
-	Write, Truncate, KillPriv, Exclusive bool
+	Write, Truncate, Exclusive bool
 
 	Append bool // what is written goes to the end
+	By     Caller
 }
 
 // RenameMode says what Rename does with an existing target.
@@ -105,12 +109,14 @@ type Space struct {
 	Files, FreeFiles uint64
 }
 
-// Kernel is told what the kernel may have remembered and should forget. Calls return at once.
+// Kernel is told what the kernel may have remembered and should forget. Calls wait for nobody.
 type Kernel interface {
 	// ForgetName: the name in the directory means something else now.
 	ForgetName(parent Ino, name string)
 	// ForgetInode: attributes or content of the inode changed.
 	ForgetInode(ino Ino)
+	// ForgetAttr: attributes of the inode changed. The kernel has forgotten them when it returns.
+	ForgetAttr(ino Ino)
 	// AskInode: when the kernel does not know the inode, Cache.Forget is called soon.
 	AskInode(ino Ino)
 }
@@ -120,6 +126,7 @@ type noKernel struct{}
 
 func (noKernel) ForgetName(Ino, string) {}
 func (noKernel) ForgetInode(Ino)        {}
+func (noKernel) ForgetAttr(Ino)         {}
 func (noKernel) AskInode(Ino)           {}
 
 // statOf shows an inode.

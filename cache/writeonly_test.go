@@ -47,7 +47,7 @@ func create(t *testing.T, env *testenv.Env, dir, name, text string) cache.Stat {
 	c, ctx := env.Cache, t.Context()
 	st, err := c.Create(ctx, at(t, env, dir).Ino, name, cache.New{Mode: 0o640}, cache.OpenMode{Write: true})
 	if err == nil {
-		err = c.Write(ctx, st.Ino, 0, []byte(text), false)
+		err = c.Write(ctx, st.Ino, 0, []byte(text), nil)
 	}
 	if err == nil {
 		err = c.Release(ctx, st.Ino, true)
@@ -151,7 +151,7 @@ func TestWriteOnlyForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, off := range []int64{0, 3, 21, 5000} {
-		if err := c.Write(ctx, old, off, []byte("changed"), false); !denied(err) {
+		if err := c.Write(ctx, old, off, []byte("changed"), nil); !denied(err) {
 			t.Errorf("write into an older file at %d: got %v, want ErrAccess", off, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestWriteOnlyForgets(t *testing.T) {
 	if err := c.Open(ctx, old, cache.OpenMode{Write: true, Truncate: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Write(ctx, old, 0, []byte("new"), false), c.Release(ctx, old, true), c.Unlink(ctx, a, "mine")); err != nil {
+	if err := errors.Join(c.Write(ctx, old, 0, []byte("new"), nil), c.Release(ctx, old, true), c.Unlink(ctx, a, "mine")); err != nil {
 		t.Fatal(err)
 	}
 	host.Sync()
@@ -194,7 +194,7 @@ func TestWriteOnlyRekeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Write(ctx, held.Ino, 0, []byte("being written"), false); err != nil {
+	if err := c.Write(ctx, held.Ino, 0, []byte("being written"), nil); err != nil {
 		t.Fatal(err)
 	}
 	create(t, host, "hosts/a", "closed", "text")

@@ -52,9 +52,7 @@ func Adopt(ctx context.Context, c *cache.Cache, a Adoption, o Options) (*Server,
 	if err := unix.Dup3(a.FD, fd, unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("adopt the mount on %q: %w", a.Dir, err)
 	}
-	if heir {
-		c.SetKernel(s.notify)
-	}
+	c.SetKernel(s.notify) // before the first write is answered, see cache.Kernel.ForgetAttr
 	s.serve()
 	if heir {
 		return s, resend(a.FD)
@@ -62,7 +60,6 @@ func Adopt(ctx context.Context, c *cache.Cache, a Adoption, o Options) (*Server,
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %q: %w", a.Dir, err), s.Unmount())
 	}
-	c.SetKernel(s.notify)
 	return s, nil
 }
 

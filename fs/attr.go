@@ -94,8 +94,22 @@ func change(in *fuse.SetAttrIn) cache.Change {
 			ch.Mtime = joinTime(in.Mtime, in.Mtimensec)
 		}
 	}
-	ch.KillPriv = in.Valid&fuse.FATTR_KILL_SUIDGID != 0
+	ch.By = killer(in, ch.Set)
 	return ch
+}
+
+// killer is whose SETATTR takes set-id bits away. The kernel marks truncations by those without CAP_FSETID, and changes of owner by
+// everybody. To one that names neither owner nor group it gives no mark: nothing is left in it.
+func killer(in *fuse.SetAttrIn, set cache.ChangeSet) cache.Caller {
+	switch {
+	case set == 0:
+		return callerOf(&in.InHeader)
+	case in.Valid&fuse.FATTR_KILL_SUIDGID == 0:
+		return nil
+	case set&(cache.SetUID|cache.SetGID) != 0:
+		return callerOf(&in.InHeader)
+	}
+	return killerOf(&in.InHeader, true)
 }
 
 // writes reports whether an open mode includes writing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -53,9 +54,26 @@ func TestChange(t *testing.T) {
 	in.Valid = fuse.FATTR_MODE | fuse.FATTR_SIZE | fuse.FATTR_MTIME | fuse.FATTR_KILL_SUIDGID
 	in.Mode, in.Size, in.Mtime, in.Mtimensec = unix.S_IFREG|0o4755, 17, 5, 6
 	got := change(in)
-	want := cache.Change{Set: cache.SetMode | cache.SetSize | cache.SetMtime, Mode: 0o4755, Size: 17, Mtime: 5_000_000_006, KillPriv: true}
-	if got != want {
+	want := cache.Change{Set: cache.SetMode | cache.SetSize | cache.SetMtime, Mode: 0o4755, Size: 17, Mtime: 5_000_000_006, By: &caller{unprivileged: true}}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for name, tt := range map[string]struct {
+		valid uint32
+		want  cache.Caller
+	}{
+		"truncate":            {fuse.FATTR_SIZE, nil},
+		"truncate, privilege": {fuse.FATTR_SIZE | fuse.FATTR_KILL_SUIDGID, &caller{unprivileged: true}},
+		"chown":               {fuse.FATTR_UID | fuse.FATTR_KILL_SUIDGID, &caller{}},
+		"chgrp":               {fuse.FATTR_GID | fuse.FATTR_CTIME | fuse.FATTR_KILL_SUIDGID, &caller{}},
+		"chown of nothing":    {fuse.FATTR_CTIME, &caller{}},
+		"chmod":               {fuse.FATTR_MODE, nil},
+		"utimensat":           {fuse.FATTR_MTIME | fuse.FATTR_CTIME, nil},
+	} {
+		in.Valid = tt.valid
+		if got := change(in).By; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
 	}
 	before := time.Now().UnixNano()
 	in.Valid = fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW

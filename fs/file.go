@@ -24,7 +24,7 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	st, err := f.cache.Create(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0),
 		cache.OpenMode{
 			Write: writes(in.Flags), Truncate: in.Flags&syscall.O_TRUNC != 0, Exclusive: in.Flags&syscall.O_EXCL != 0,
-			Append: in.Flags&syscall.O_APPEND != 0,
+			Append: in.Flags&syscall.O_APPEND != 0, By: killerOf(&in.InHeader, in.OpenFlags&fuse.OPEN_KILL_SUIDGID != 0),
 		})
 	if err != nil {
 		return f.status("create", in.NodeId, err)
@@ -55,8 +55,8 @@ func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Ope
 	err := f.cache.Open(r, cache.Ino(in.NodeId), cache.OpenMode{
 		Write:    writes(in.Flags),
 		Truncate: in.Flags&syscall.O_TRUNC != 0,
-		KillPriv: in.Mode&fuse.OPEN_KILL_SUIDGID != 0,
 		Append:   in.Flags&syscall.O_APPEND != 0,
+		By:       killerOf(&in.InHeader, in.Mode&fuse.OPEN_KILL_SUIDGID != 0),
 	})
 	if err != nil {
 		return f.status("open", in.NodeId, err)
@@ -89,8 +89,8 @@ func (f *fileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte
 	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, true); err != nil {
 		return 0, f.status("write", in.NodeId, err)
 	}
-	kill := in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0
-	if err := f.cache.Write(r, cache.Ino(in.NodeId), int64(in.Offset), data, kill); err != nil {
+	by := killerOf(&in.InHeader, in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0)
+	if err := f.cache.Write(r, cache.Ino(in.NodeId), int64(in.Offset), data, by); err != nil {
 		return 0, f.status("write", in.NodeId, err)
 	}
 	return uint32(len(data)), fuse.OK
@@ -130,7 +130,7 @@ func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fus
 		return f.status("fallocate", in.NodeId, err)
 	}
 	return f.status("fallocate", in.NodeId,
-		f.cache.Fallocate(r, cache.Ino(in.NodeId), int64(in.Offset), int64(in.Length), in.Mode))
+		f.cache.Fallocate(r, cache.Ino(in.NodeId), int64(in.Offset), int64(in.Length), in.Mode, callerOf(&in.InHeader)))
 }
 
 // Lseek answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself.
@@ -159,7 +159,8 @@ func (f *fileSystem) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRang
 	if err != nil {
 		return 0, f.status("copy_file_range", in.NodeId, err)
 	}
-	n, err := f.cache.CopyRange(r, cache.Ino(in.NodeId), int64(in.OffIn), cache.Ino(in.NodeIdOut), int64(in.OffOut), int64(in.Len))
+	n, err := f.cache.CopyRange(r, cache.Ino(in.NodeId), int64(in.OffIn), cache.Ino(in.NodeIdOut), int64(in.OffOut), int64(in.Len),
+		callerOf(&in.InHeader))
 	if err != nil {
 		return 0, f.status("copy_file_range", in.NodeId, err)
 	}

@@ -76,11 +76,11 @@ func Mount(ctx context.Context, c *cache.Cache, dir string, o Options) (*Server,
 	if err != nil {
 		return nil, fmt.Errorf("mount on %q: %w", abs, err)
 	}
+	c.SetKernel(s.notify) // before the first write is answered, see cache.Kernel.ForgetAttr
 	s.serve()
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %q: %w", abs, err), s.Unmount())
 	}
-	c.SetKernel(s.notify)
 	return s, nil
 }
 

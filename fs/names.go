@@ -64,7 +64,7 @@ func (f *fileSystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fu
 
 // newFile collects what a creating request says; the kernel has applied the umask.
 func newFile(h *fuse.InHeader, mode, rdev uint32) cache.New {
-	return cache.New{Mode: mode, UID: h.Uid, GID: h.Gid, Rdev: rdev}
+	return cache.New{Mode: mode, UID: h.Uid, GID: h.Gid, Rdev: rdev, By: callerOf(h)}
 }
 
 // Mknod makes regular files, fifos, sockets and device nodes.

@@ -47,6 +47,10 @@ func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{ino: p
 // ForgetInode tells that attributes or content of an inode changed.
 func (n *notifier) ForgetInode(ino cache.Ino) { n.add(note{ino: ino}) }
 
+// ForgetAttr has the kernel forget the attributes of an inode, and waits for it. An offset below zero leaves the pages alone, so that
+// the kernel waits for nobody either, and a request may be unanswered meanwhile.
+func (n *notifier) ForgetAttr(ino cache.Ino) { n.server.InodeNotify(uint64(ino), -1, 0) }
+
 // AskInode asks whether the kernel knows an inode.
 func (n *notifier) AskInode(ino cache.Ino) { n.add(note{ino: ino, ask: true}) }
 

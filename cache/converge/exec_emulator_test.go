@@ -67,7 +67,7 @@ func write(t *testing.T, c *cache.Cache, name, text string) {
 	ctx := t.Context()
 	st, err := c.Create(ctx, cache.Root, name, cache.New{Mode: 0o640}, cache.OpenMode{Write: true})
 	if err == nil {
-		err = c.Write(ctx, st.Ino, 0, []byte(text), false)
+		err = c.Write(ctx, st.Ino, 0, []byte(text), nil)
 	}
 	if err == nil {
 		err = c.Release(ctx, st.Ino, true)
