@@ -1,9 +1,13 @@
 package fs
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -35,6 +39,40 @@ func TestParseStatus(t *testing.T) {
 		if r, err := parseStatus([]byte(tt.status), tt.who); err == nil || len(r.groups) > 0 || r.capabilities != 0 {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
+	}
+}
+
+// TestRootOfANamespace looks at a process that has every capability in a user namespace of its own: none counts outside.
+func TestRootOfANamespace(t *testing.T) {
+	uid, gid := os.Geteuid(), os.Getegid()
+	cmd := exec.Command("cat")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("there are no user namespaces here: %v", err)
+	}
+	defer func() {
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	}()
+	id := fuse.Caller{Owner: fuse.Owner{Uid: uint32(uid), Gid: uint32(gid)}, Pid: uint32(cmd.Process.Pid)}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", id.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := parseStatus(status, id.Owner); err != nil || r.capabilities>>unix.CAP_FSETID&1 == 0 {
+		t.Fatalf("inside: got %+v, %v, want CAP_FSETID", r, err)
+	}
+	if r, err := rightsOf(id); err != nil || r.capabilities != 0 {
+		t.Errorf("outside: got %+v, %v, want no capability", r, err)
 	}
 }
 
