@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -13,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	sdk2 "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
-	sdk2creds "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss/credentials"
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 )
 
@@ -110,15 +107,6 @@ func TestURLsExpire(t *testing.T) {
 			refusedAs(t, err, ecURLNotValid)
 		}
 	}
-}
-
-func TestV2SDKRefusal(t *testing.T) {
-	s := start(t, Options{})
-	c := sdk2Client(s, func(o *sdk2.Config) {
-		o.WithCredentialsProvider(sdk2creds.NewStaticCredentialsProvider(s.AccessKeyID(), "wrong"))
-	})
-	_, err := c.HeadObject(context.Background(), &sdk2.HeadObjectRequest{Bucket: sdk2.Ptr(testBucket), Key: sdk2.Ptr("k")})
-	refusedAsV2(t, err, ecSignature)
 }
 
 // raw sends a request signed with V1 and returns status and EC.

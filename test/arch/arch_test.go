@@ -134,7 +134,7 @@ func TestForeignPackagesHaveOneOwner(t *testing.T) {
 		}
 		for _, i := range p.Imports {
 			for prefix, allowed := range owners {
-				if (i == prefix || strings.HasPrefix(i, prefix+"/")) && !slices.Contains(allowed, name) {
+				if belongsTo(i, prefix) && !slices.Contains(allowed, name) {
 					t.Errorf("%s imports %s, which belongs to %v", name, i, allowed)
 				}
 			}

@@ -1,15 +1,18 @@
-package emulator
+// Package sdkv2 proves the emulator with the official Go SDK v2, which the product does not use, and the encrypting clients of both Go SDKs
+// with each other. Like the emulator's own tests these meet no other code of ours.
+package sdkv2
 
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,10 +23,44 @@ import (
 	sdk2crypto "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss/crypto"
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 	sdkcrypto "github.com/aliyun/aliyun-oss-go-sdk/oss/crypto"
+
+	"github.com/ossencfs/ossencfs/emulator"
 )
 
+const (
+	testBucket = "test-bucket"
+
+	// EC codes of OSS.
+	ecSignature = "0002-00000040"
+	ecNoSuchKey = "0026-00000001"
+)
+
+// start runs a server for one test.
+func start(t *testing.T, o emulator.Options) *emulator.Server {
+	t.Helper()
+	o.Buckets = []string{testBucket}
+	s, err := emulator.Start(o)
+	if err != nil {
+		t.Fatalf("start emulator: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close emulator: %v", err)
+		}
+	})
+	return s
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
 // sdk2Client is the official Go SDK v2 on s.
-func sdk2Client(s *Server, change ...func(*sdk2.Config)) *sdk2.Client {
+func sdk2Client(s *emulator.Server, change ...func(*sdk2.Config)) *sdk2.Client {
 	conf := sdk2.LoadDefaultConfig().WithRegion(s.Region()).WithEndpoint(s.Endpoint()).WithUsePathStyle(true).
 		WithRetryMaxAttempts(1).
 		WithCredentialsProvider(sdk2creds.NewStaticCredentialsProvider(s.AccessKeyID(), s.AccessKeySecret()))
@@ -42,10 +79,19 @@ func refusedAsV2(t *testing.T, err error, ec string) {
 	}
 }
 
+func TestV2SDKRefusal(t *testing.T) {
+	s := start(t, emulator.Options{})
+	c := sdk2Client(s, func(o *sdk2.Config) {
+		o.WithCredentialsProvider(sdk2creds.NewStaticCredentialsProvider(s.AccessKeyID(), "wrong"))
+	})
+	_, err := c.HeadObject(context.Background(), &sdk2.HeadObjectRequest{Bucket: sdk2.Ptr(testBucket), Key: sdk2.Ptr("k")})
+	refusedAsV2(t, err, ecSignature)
+}
+
 // testKey is an RSA key in the PEM forms the SDKs take.
 func testKey(t *testing.T) (public, private string) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := rsa.GenerateKey(crand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +107,7 @@ func TestSDKv2(t *testing.T) {
 	ctx := context.Background()
 	for _, version := range []sdk2.SignatureVersionType{sdk2.SignatureVersionV1, sdk2.SignatureVersionV4} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			s := start(t, Options{})
+			s := start(t, emulator.Options{})
 			c := sdk2Client(s, func(o *sdk2.Config) {
 				o.WithSignatureVersion(version).WithAdditionalHeaders([]string{"host", "content-length"})
 			})
@@ -131,13 +177,17 @@ func TestSDKv2(t *testing.T) {
 // in parts: the server's rules must let both pass.
 func TestEncryptingSDKs(t *testing.T) {
 	ctx := context.Background()
-	s := start(t, Options{Dir: t.TempDir()})
+	s := start(t, emulator.Options{Dir: t.TempDir()})
 	public, private := testKey(t)
+	c1, err := sdk.New(s.Endpoint(), s.AccessKeyID(), s.AccessKeySecret(), sdk.ForcePathStyle(true), sdk.Region(s.Region()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	m1, err := sdkcrypto.CreateMasterRsa(nil, public, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v1, err := sdkcrypto.GetCryptoBucket(sdkClient(t, s), testBucket, sdkcrypto.CreateAesCtrCipher(m1))
+	v1, err := sdkcrypto.GetCryptoBucket(c1, testBucket, sdkcrypto.CreateAesCtrCipher(m1))
 	if err != nil {
 		t.Fatal(err)
 	}
