@@ -244,11 +244,18 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 
 // belongs refuses a record that was made for another place, before any key is tried on it.
 func (s *records) belongs(r *keys.Record) error {
-	here := s.b.here(s.root)
-	if r.Place.IsZero() || r.Place.Is(here) || !s.from.IsZero() && r.Place.Is(s.from) {
+	if !s.from.IsZero() && r.Place.Is(s.from) {
 		return nil
 	}
-	return fmt.Errorf("it was made for %s, and this is %s: %w", r.Place, here, ErrElsewhere)
+	return s.b.belongs(r, s.root)
+}
+
+// belongs refuses a record that was made for another place than this root.
+func (b *Bucket) belongs(r *keys.Record, root string) error {
+	if here := b.here(root); !r.Place.IsZero() && !r.Place.Is(here) {
+		return fmt.Errorf("it was made for %s, and this is %s: %w", r.Place, here, ErrElsewhere)
+	}
+	return nil
 }
 
 // open opens a record with the keys, or else with the recovery code.

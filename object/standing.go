@@ -128,8 +128,12 @@ func (s *records) retiredBy(entries []*volumeEntry) map[keys.VolumeID]bool {
 	return retired
 }
 
-// report tells what opens and does not count, what is not authentic, and what is new on a machine that knows the volume.
+// report tells what opens and does not count, what is not authentic, and what is new on a machine that knows the volume. Where nothing counts,
+// the error says why.
 func (s *records) report() {
+	if len(s.opened()) == 0 {
+		return
+	}
 	for _, e := range s.entries {
 		key := strings.TrimPrefix(e.revisions[0], s.b.prefix)
 		switch {

@@ -244,7 +244,7 @@ func (v *verification) record(ctx context.Context, key, full string) error {
 	switch {
 	case err == nil, errors.Is(err, keys.ErrNoSlot):
 		return nil // of a master key that is not here
-	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrInvalid):
+	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrInvalid), errors.Is(err, ErrElsewhere), doesNotCount(err):
 		v.tell(Finding{Kind: FoundRecord, Key: key, Detail: err.Error()})
 		return nil
 	}
@@ -260,11 +260,20 @@ func (v *verification) openRecord(ctx context.Context, id keys.VolumeID, full st
 	if r.ID != id || recordKey(v.b.volume.rootPrefix(), r) != full {
 		return fmt.Errorf("it is that of %s, revision %d: %w", r.ID, r.Revision, keys.ErrForged)
 	}
+	if err := v.b.belongs(r, v.b.volume.rootPrefix()); err != nil {
+		return err
+	}
 	k, err := r.Open(ctx, v.b.ring)
 	if err != nil {
 		return err
 	}
-	if known := v.b.volume.key(id); known != nil && !bytes.Equal(known.HPKEPublic(), k.HPKEPublic()) {
+	known, err := v.b.volumeKey(ctx, id, 0)
+	switch {
+	case err != nil:
+		return err
+	case known == nil:
+		return fmt.Errorf("volume key %s: %w", id, ErrUnvouched)
+	case !bytes.Equal(known.HPKEPublic(), k.HPKEPublic()):
 		return fmt.Errorf("it has another key than the volume: %w", keys.ErrForged)
 	}
 	return nil

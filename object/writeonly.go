@@ -92,14 +92,17 @@ func (b *Bucket) bundledRecord(ctx context.Context) (root string, r *keys.Record
 		}
 		for _, key := range groupRevisions(root, list)[public.ID] {
 			r, err := b.readRecord(ctx, root, public.ID, key)
-			if err == nil && (!r.Volume().Same(public) || !r.Place.IsZero() && !r.Place.Is(b.here(root))) {
+			if err == nil && !r.Volume().Same(public) {
 				err = fmt.Errorf("it is not that of the bundle: %w", keys.ErrForged)
+			}
+			if err == nil {
+				err = b.belongs(r, root)
 			}
 			switch {
 			case err == nil:
 				return root, r, nil
 			case errors.Is(err, oss.ErrNotFound): // replaced by a newer revision meanwhile
-			case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
+			case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrElsewhere):
 				failure = fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err)
 				b.notice(NoticeRecord, strings.TrimPrefix(key, b.prefix), failure)
 			default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -68,7 +69,7 @@ func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object
 	if o.Keyring, err = c.keyring(ctx, r, o.Connection, nil); err != nil {
 		return nil, err
 	}
-	o.PinFile = pinned.file()
+	o.PinFile, o.Notice = pinned.file(), c.recordNotices()
 	b, err := object.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", t.bucket, err)
@@ -84,6 +85,25 @@ func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object
 		fmt.Fprintf(c.stderr, "ossencfs: %s\n", newVolumeText(t.bucket, b.Volume()))
 	}
 	return b, nil
+}
+
+// recordNotices tells, once each, what volume records a command met that do not count or are new. What concerns objects the command tells
+// itself.
+func (c *call) recordNotices() func(object.Notice) {
+	var mu sync.Mutex // guards told
+	told := make(map[string]bool)
+	return func(n object.Notice) {
+		if n.Kind != object.NoticeRecord && n.Kind != object.NoticeVolumeKey {
+			return
+		}
+		text := fmt.Sprintf("ossencfs: warning: %v\n", n.Err)
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[text] {
+			told[text] = true
+			fmt.Fprint(c.stderr, text)
+		}
+	}
 }
 
 // folderOf is the folder of a key: "" or ending in "/".

@@ -70,7 +70,7 @@ func (c *call) manage(ctx context.Context, wantKey bool, work func(ctx context.C
 	if m.pin, err = c.findPin(m.conn, matchedPrefix(t.key)); err != nil {
 		return err
 	}
-	o.PinFile = m.pin.file()
+	o.PinFile, o.Notice = m.pin.file(), c.recordNotices()
 	code, err := m.recoveryCode()
 	if err != nil {
 		return err

@@ -309,7 +309,12 @@ var commands = []struct {
 		if err := b.OpenVolume(context.Background()); err != nil {
 			return err
 		}
-		_, err := b.Verify(context.Background(), object.VerifyOptions{})
+		report, err := b.Verify(context.Background(), object.VerifyOptions{})
+		for _, key := range e.recordsOf(testenv.Bucket, "") {
+			if ours := slices.ContainsFunc(e.ours, func(id string) bool { return strings.Contains(key, id) }); !ours && !slices.ContainsFunc(report.Findings, func(f object.Finding) bool { return f.Kind == object.FoundRecord && f.Key == key }) {
+				t.Errorf("verify does not find %s", key)
+			}
+		}
 		return err
 	}},
 	{"key rotate", func(t *testing.T, e *estate, o object.Options) error {
