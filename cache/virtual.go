@@ -6,6 +6,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/terminal"
 )
 
 // virtualPrefix begins the names of extended attributes that tell what is known of an object. They are read-only and not listed,
@@ -66,7 +67,7 @@ func (c *Cache) virtual(ctx context.Context, ino Ino, name string) ([]byte, erro
 	if err == nil && value == "" {
 		err = ErrNoAttr
 	}
-	return []byte(value), err
+	return []byte(terminal.Text(value)), err // errors quote the server
 }
 
 // stateText tells who wrote the object of an inode. A directory that only shows by what is in it has none.

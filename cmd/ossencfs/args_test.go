@@ -13,7 +13,7 @@ import (
 func testProgram(t *testing.T, env map[string]string) (p *program, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
-	return &program{stdin: os.Stdin, stdout: stdout, stderr: stderr, getenv: func(name string) string { return env[name] }}, stdout, stderr
+	return &program{stdin: os.Stdin, stdout: newPrinter(stdout), stderr: newPrinter(stderr), getenv: func(name string) string { return env[name] }}, stdout, stderr
 }
 
 // texts shows the settings without their origin.

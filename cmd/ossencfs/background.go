@@ -98,7 +98,8 @@ func (c *call) awaitChild(ctx context.Context, cmd *exec.Cmd, ready io.Reader, l
 	case line.Error != "":
 		return errors.Join(fail(line.Code, errors.New(line.Error), line.Hints...), ignoreExit(cmd.Wait()))
 	}
-	fmt.Fprintf(c.stdout, "%s\nlog: %s\n", line.Text, logFile)
+	c.stdout.show(line.Text + "\n")
+	c.stdout.printf("log: %s\n", logFile)
 	return cmd.Process.Release()
 }
 

@@ -82,7 +82,7 @@ func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object
 		return nil, errors.Join(pinned.explain(fmt.Errorf("open the volume of %s: %w", t, err)), b.Close())
 	}
 	if b.Volume().Made {
-		fmt.Fprintf(c.stderr, "ossencfs: %s\n", newVolumeText(t.bucket, b.Volume()))
+		c.stderr.printf("ossencfs: %s\n", newVolumeText(t.bucket, b.Volume()))
 	}
 	return b, nil
 }
@@ -111,6 +111,6 @@ func folderOf(key string) string { return key[:strings.LastIndexByte(key, '/')+1
 
 // newVolumeText tells that a volume was made, and what its owner should do.
 func newVolumeText(bucket string, v object.VolumeInfo) string {
-	return fmt.Sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery`",
+	return sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery`",
 		v.Writer, target{bucket, strings.TrimSuffix(v.Root, "/")})
 }

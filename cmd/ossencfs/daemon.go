@@ -89,7 +89,7 @@ func settings(cfg *mountConfig, asked *message) message {
 
 // live mounts, or takes the mount over, and tells those who wait how it went.
 func (c *call) live(ctx context.Context, cfg *mountConfig, d *daemon, passphrases []byte) error {
-	log := newLogger(c.stderr, cfg.logLevel)
+	log := newLogger(c.stderr.log(), cfg.logLevel)
 	told := false
 	tell := func(line readyLine) error {
 		told = true
@@ -150,7 +150,7 @@ func (c *call) serveDaemon(ctx context.Context, cfg *mountConfig, d *daemon, log
 				return tell(readyLine{Text: strings.TrimSpace(s.greeting())})
 			}
 		case d.first():
-			fmt.Fprintln(c.stdout, s.greeting())
+			c.stdout.show(s.greeting() + "\n")
 		}
 		return nil
 	})

@@ -138,19 +138,19 @@ func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server
 		return err
 	}
 	if p.told != "" {
-		fmt.Fprintf(c.stderr, "ossencfs: %s\n", p.told)
+		c.stderr.printf("ossencfs: %s\n", p.told)
 	}
 	var ran error
-	err = mount.serve(ctx, cfg, p, newLogger(c.stderr, cfg.logLevel), func(s *session) error {
+	err = mount.serve(ctx, cfg, p, newLogger(c.stderr.log(), cfg.logLevel), func(s *session) error {
 		if len(command) == 0 {
-			fmt.Fprint(c.stdout, d.greeting())
+			c.stdout.show(d.greeting())
 			return nil
 		}
 		ran = c.runInDemo(d, command)
 		return s.requestUnmount(false)
 	})
 	if err == nil && len(command) == 0 {
-		fmt.Fprintf(c.stdout, "\nunmounted; the bucket has everything, encrypted, in %s\n`ossencfs demo %s` shows it again\n", d.store, d.dir)
+		c.stdout.printf("\nunmounted; the bucket has everything, encrypted, in %s\n`ossencfs demo %s` shows it again\n", d.store, d.dir)
 	}
 	return errors.Join(ran, err)
 }
@@ -180,7 +180,7 @@ func (c *call) demoMount(d *demo, server *emulator.Server) (*call, error) {
 func (c *call) runInDemo(d *demo, command []string) error {
 	script := fmt.Sprintf(`umask %04o && cd "$0" && exec "$@"`, d.umask)
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, d.dir}, command...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout, c.stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout.content(), c.stderr.content()
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -204,7 +204,7 @@ func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\
 
 // greeting says what to try.
 func (d *demo) greeting() string {
-	return fmt.Sprintf(`an encrypted bucket is mounted on %[1]s; try in another terminal:
+	return sprintf(`an encrypted bucket is mounted on %[1]s; try in another terminal:
 
     cp -a /etc/hosts %[1]s/ && ls -l %[1]s
     ossencfs sync %[1]s              returns when the bucket has it

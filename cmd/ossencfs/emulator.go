@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -46,7 +45,7 @@ func runEmulator(ctx context.Context, c *call) error {
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("start the emulator: %w", err))
 	}
-	if err := json.NewEncoder(c.stdout).Encode(server.Ready()); err != nil {
+	if err := c.stdout.json(server.Ready(), false); err != nil {
 		return fmt.Errorf("print the ready line: %w", err)
 	}
 	<-ctx.Done()
@@ -72,7 +71,7 @@ func emulatorOptions(c *call) (emulator.Options, error) {
 		Versioning:      r.is("versioning"),
 		AcceptAnyToken:  r.is("accept-any-token"),
 		CNames:          map[string]string{},
-		Logger:          slog.New(slog.NewTextHandler(c.stderr, nil)),
+		Logger:          slog.New(slog.NewTextHandler(c.stderr.log(), nil)),
 	}
 	if r.is("plain-parts") {
 		o.CSEPartHeaders = emulator.Optional

@@ -55,7 +55,7 @@ func runGet(ctx context.Context, c *call) error {
 	}
 	bar := c.newProgress(-1, path.Base(t.key), quiet || dest == "-")
 	if dest == "-" {
-		err = getStream(ctx, b, t.key, c.stdout, bar)
+		err = getStream(ctx, b, t.key, c.stdout.content(), bar)
 	} else {
 		err = getFile(ctx, b, t.key, dest, force, bar)
 	}

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -54,9 +51,7 @@ func runInspect(ctx context.Context, c *call) error {
 		return pinned.explain(fmt.Errorf("inspect %s: %w", t, err))
 	}
 	if asJSON {
-		enc := json.NewEncoder(c.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rep)
+		return c.stdout.json(rep, true)
 	}
 	return writeReport(c.stdout, t, &rep)
 }
@@ -65,12 +60,10 @@ func runInspect(ctx context.Context, c *call) error {
 const maxHeaderShown = 100
 
 // writeReport shows a report to people.
-func writeReport(w io.Writer, t target, rep *object.Report) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(tw, "%s\t%s\n", name, fmt.Sprintf(format, args...))
-	}
-	line("object", "%s", t)
+func writeReport(w *printer, of target, rep *object.Report) error {
+	t := w.table()
+	line := func(name, format string, args ...any) { t.row("%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	line("object", "%s", of)
 	line("size", "%d bytes (%s)", rep.Size, formatSize(rep.Size))
 	line("etag", "%s", rep.ETag)
 	line("modified", "%s", rep.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
@@ -92,11 +85,11 @@ func writeReport(w io.Writer, t target, rep *object.Report) error {
 	}
 	for _, h := range rep.Headers {
 		if len(h) > maxHeaderShown {
-			h = h[:maxHeaderShown] + "…"
+			h = strings.ToValidUTF8(h[:maxHeaderShown], "") + "…" // the cut may go through a character
 		}
 		line("header", "%s", h)
 	}
-	return tw.Flush()
+	return t.flush()
 }
 
 // describeTrust says who wrote the object, as far as that is known.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -106,30 +105,30 @@ func useOf(ring *keys.Keyring) (u masterUse) {
 }
 
 // write shows it to people.
-func (t *trustStatus) write(w io.Writer) {
-	fmt.Fprintf(w, "  volume      %s\n", volumeText(t.Volume))
+func (t *trustStatus) write(w *printer) {
+	w.printf("  volume      %s\n", volumeText(t.Volume))
 	if len(t.Integrity.Counts) == 0 {
-		fmt.Fprintf(w, "  integrity   nothing to report\n")
+		w.printf("  integrity   nothing to report\n")
 	} else {
 		counts := make([]string, 0, len(t.Integrity.Counts))
 		for kind, n := range t.Integrity.Counts {
 			counts = append(counts, fmt.Sprintf("%d %s", n, kind))
 		}
 		slices.Sort(counts)
-		fmt.Fprintf(w, "  integrity   %s\n", strings.Join(counts, ", "))
+		w.printf("  integrity   %s\n", strings.Join(counts, ", "))
 	}
 	for i, n := range t.Integrity.Last {
 		if i == maxFailuresShown {
-			fmt.Fprintf(w, "              and %d more\n", len(t.Integrity.Last)-i)
+			w.printf("              and %d more\n", len(t.Integrity.Last)-i)
 			break
 		}
 		text := n.Path
 		if n.Error != "" {
 			text += ": " + n.Error
 		}
-		fmt.Fprintf(w, "              %s %s %s\n", n.When.Local().Format("15:04:05"), n.Kind, text)
+		w.printf("              %s %s %s\n", n.When.Local().Format("15:04:05"), n.Kind, text)
 	}
-	fmt.Fprintf(w, "  master keys %d RSA private operations, %d KMS calls\n", t.Master.RSAPrivateOperations, t.Master.KMSCalls)
+	w.printf("  master keys %d RSA private operations, %d KMS calls\n", t.Master.RSAPrivateOperations, t.Master.KMSCalls)
 }
 
 // volumeText shows a volume in a line.

@@ -163,7 +163,7 @@ func (m *manager) remember() error {
 
 // say tells something that is not the result of the command.
 func (m *manager) say(format string, args ...any) {
-	fmt.Fprintf(m.stderr, "ossencfs: "+format+"\n", args...)
+	m.stderr.printf("ossencfs: %s\n", sprintf(format, args...))
 }
 
 // sayUnopened names the volume keys that a change leaves out.

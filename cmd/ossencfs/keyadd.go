@@ -63,7 +63,7 @@ func (m *manager) addRecovery(ctx context.Context) error {
 
 // showCode shows a recovery code, this once.
 func (m *manager) showCode(code string) error {
-	if _, err := fmt.Fprintln(m.stdout, code); err != nil {
+	if err := m.stdout.tryPrintf("%s\n", code); err != nil {
 		return fmt.Errorf("the code was made and could not be shown, make another one: %w", err)
 	}
 	m.say("this code opens the volume without the master key: write it down and keep it where the key is not; it is shown only now")

@@ -30,9 +30,9 @@ func runKeyCheck(ctx context.Context, c *call) error {
 			}
 			missing := lacking(r)
 			lacks += len(missing)
-			fmt.Fprintf(m.stdout, "%s: %s\n", nameOf(r), map[bool]string{true: "opens", false: "does not open"}[r.Opens])
+			m.stdout.printf("%s: %s\n", nameOf(r), map[bool]string{true: "opens", false: "does not open"}[r.Opens])
 			for _, text := range missing {
-				fmt.Fprintf(m.stdout, "  %s\n", text)
+				m.stdout.printf("  %s\n", text)
 			}
 		}
 		switch {

@@ -59,8 +59,8 @@ func runKeygen(ctx context.Context, c *call) error {
 	if err := k.WritePublic(path + ".pub"); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
-	fmt.Fprintf(c.stdout, "private key: %s\npublic key:  %s.pub\nname:        %s\n", path, path, k.ID())
-	fmt.Fprintf(c.stdout, "whoever loses the private key loses the files: keep a copy of it where the bucket is not\n")
+	c.stdout.printf("private key: %s\npublic key:  %s.pub\nname:        %s\n", path, path, k.ID())
+	c.stdout.printf("whoever loses the private key loses the files: keep a copy of it where the bucket is not\n")
 	return nil
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -44,27 +42,27 @@ func noVolume(t target) error {
 
 // writeKeys shows the volume keys to people.
 func (m *manager) writeKeys(list []object.RecordInfo) error {
-	fmt.Fprintf(m.stdout, "volume at oss://%s/%s\n", m.target.bucket, m.volumes.Root())
-	tw := tabwriter.NewWriter(m.stdout, 0, 0, 2, ' ', 0)
+	m.stdout.printf("volume at oss://%s/%s\n", m.target.bucket, m.volumes.Root())
+	t := m.stdout.table()
 	for _, r := range list {
-		fmt.Fprintf(tw, "\nvolume key %s: %s\n", r.ID, strings.Join(traits(r), ", "))
+		t.row("\nvolume key %s: %s\n", r.ID, strings.Join(traits(r), ", "))
 		for _, s := range r.Slots {
-			fmt.Fprintf(tw, "  slot\t%s%s\n", slotText(s), map[bool]string{true: "\topens with what is given"}[s.Opens])
+			t.row("  slot\t%s%s\n", slotText(s), map[bool]string{true: "\topens with what is given"}[s.Opens])
 		}
 		for _, h := range r.Hosts {
 			right := "writes below " + prefixText(h.Prefixes)
 			if h.Retired != "" {
 				right = "retired " + h.Retired
 			}
-			fmt.Fprintf(tw, "  host\t%s %q\t%s\n", h.ID, h.Name, right)
+			t.row("  host\t%s %q\t%s\n", h.ID, h.Name, right)
 		}
 		for _, problem := range []error{r.Problem, r.Forged} {
 			if problem != nil {
-				fmt.Fprintf(tw, "  problem\t%v\n", problem)
+				t.row("  problem\t%v\n", problem)
 			}
 		}
 	}
-	return tw.Flush()
+	return t.flush()
 }
 
 // traits are what there is to say of a volume key.
@@ -108,9 +106,7 @@ func (m *manager) writeKeysJSON(list []object.RecordInfo) error {
 	for _, r := range list {
 		out.Keys = append(out.Keys, record{r, textOf(r.Problem), textOf(r.Forged)})
 	}
-	enc := json.NewEncoder(m.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return m.stdout.json(out, true)
 }
 
 // textOf is the text of an error, if there is one.

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,8 +22,8 @@ import (
 // program is the world of one run. Tests replace its parts.
 type program struct {
 	stdin  *os.File
-	stdout io.Writer
-	stderr io.Writer
+	stdout *printer
+	stderr *printer
 	getenv func(string) string
 }
 
@@ -48,7 +47,7 @@ type call struct {
 
 func main() {
 	quietSDK()
-	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	p := &program{stdin: os.Stdin, stdout: newPrinter(os.Stdout), stderr: newPrinter(os.Stderr), getenv: os.Getenv}
 	os.Exit(p.run(context.Background(), os.Args))
 }
 
@@ -74,7 +73,7 @@ func isMountHelper(argv []string) bool {
 
 func (p *program) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		fmt.Fprint(p.stderr, overview)
+		p.stderr.show(overview)
 		return quiet(exitUsage)
 	}
 	name, rest := commandName(args)
@@ -118,7 +117,7 @@ func noCommand(name string) error {
 func (p *program) call(ctx context.Context, cmd *command, args []string) error {
 	flags, rest, err := parseArgs(cmd.options, args)
 	if errors.Is(err, errHelp) {
-		fmt.Fprint(p.stdout, cmd.usage)
+		p.stdout.show(cmd.usage)
 		return nil
 	}
 	if err != nil {
@@ -138,19 +137,19 @@ func (p *program) call(ctx context.Context, cmd *command, args []string) error {
 // help prints the overview, or the manual of a command.
 func (p *program) help(args []string) error {
 	if len(args) == 0 {
-		fmt.Fprint(p.stdout, overview)
+		p.stdout.show(overview)
 		return nil
 	}
 	name, _ := commandName(args)
 	if name == "key" {
-		fmt.Fprint(p.stdout, keyOverview)
+		p.stdout.show(keyOverview)
 		return nil
 	}
 	cmd := findCommand(name)
 	if cmd == nil {
 		return noCommand(name)
 	}
-	fmt.Fprint(p.stdout, cmd.usage)
+	p.stdout.show(cmd.usage)
 	return nil
 }
 

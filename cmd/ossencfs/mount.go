@@ -79,7 +79,7 @@ func runMount(ctx context.Context, c *call) error {
 		return err
 	}
 	if p.told != "" {
-		fmt.Fprintf(c.stderr, "ossencfs: %s\n", p.told)
+		c.stderr.printf("ossencfs: %s\n", p.told)
 	}
 	if foreground {
 		err = c.becomeSupervisor(cfg, typed)
@@ -150,11 +150,11 @@ func (c *call) placeFiles(cfg *mountConfig) error {
 func (cfg *mountConfig) greeting() string {
 	wait := map[bool]string{false: "this machine", true: "the bucket"}
 	mode := map[bool]string{false: "local", true: "remote"}
-	text := fmt.Sprintf("mounted %s on %s\n", cfg.target, cfg.dir)
+	text := sprintf("mounted %s on %s\n", cfg.target, cfg.dir)
 	if cfg.object.ReadOnly {
 		return text + "read-only"
 	}
-	return text + fmt.Sprintf("durability: close waits for %s (close=%s), fsync for %s (fsync=%s)", wait[cfg.cache.CloseRemote], mode[cfg.cache.CloseRemote],
+	return text + sprintf("durability: close waits for %s (close=%s), fsync for %s (fsync=%s)", wait[cfg.cache.CloseRemote], mode[cfg.cache.CloseRemote],
 		wait[cfg.cache.FsyncRemote], mode[cfg.cache.FsyncRemote])
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+
+	"github.com/ossencfs/ossencfs/terminal"
 )
 
 // progress shows how far a transfer is: a bar on a terminal, nothing elsewhere. The zero value shows nothing.
@@ -13,13 +13,13 @@ type progress struct{ bar *progressbar.ProgressBar }
 
 // newProgress makes a bar of a number of bytes, -1 when it is not known.
 func (c *call) newProgress(total int64, label string, silent bool) progress {
-	f, ok := c.stderr.(*os.File)
-	if silent || !ok || !term.IsTerminal(int(f.Fd())) {
+	f := c.stderr.terminal()
+	if silent || f == nil {
 		return progress{}
 	}
 	return progress{bar: progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(f),
-		progressbar.OptionSetDescription(label),
+		progressbar.OptionSetDescription(terminal.Text(label)),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionShowCount(),
@@ -40,7 +40,7 @@ func (p progress) add(n int64) {
 func (p progress) set(done, total int64, label string) {
 	if p.bar != nil {
 		p.bar.ChangeMax64(max(total, 1))
-		p.bar.Describe(label)
+		p.bar.Describe(terminal.Text(label))
 		_ = p.bar.Set64(done) // as above
 	}
 }
@@ -48,7 +48,7 @@ func (p progress) set(done, total int64, label string) {
 // describe changes the text beside the bar.
 func (p progress) describe(label string) {
 	if p.bar != nil {
-		p.bar.Describe(label)
+		p.bar.Describe(terminal.Text(label))
 	}
 }
 

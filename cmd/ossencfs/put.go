@@ -68,7 +68,7 @@ func (c *call) putFile(ctx context.Context, b *object.Bucket, f *os.File, info o
 		return err
 	}
 	if !quiet {
-		fmt.Fprintf(c.stdout, "oss://%s/%s\n", b.Name(), key)
+		c.stdout.printf("oss://%s/%s\n", b.Name(), key)
 	}
 	return nil
 }

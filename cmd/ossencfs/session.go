@@ -164,7 +164,7 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	if left := s.status().PendingFiles; left > 0 && s.hurry.Err() == nil {
 		s.log.Info("unmounted; uploading what is left", "files", left)
 		if s.record.LogFile == "" && term.IsTerminal(int(os.Stderr.Fd())) {
-			fmt.Fprintf(os.Stderr, "ossencfs: uploading %s; Ctrl-C leaves them for the next mount\n", files(left))
+			newPrinter(os.Stderr).printf("ossencfs: uploading %s; Ctrl-C leaves them for the next mount\n", files(left))
 		}
 	}
 	err := s.close(either(ctx, s.hurry), cache.CloseDrain)

@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
-
-	"golang.org/x/term"
 )
 
 func statusCommand() *command {
@@ -45,8 +41,8 @@ func runStatus(ctx context.Context, c *call) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if f, ok := c.stdout.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
-			fmt.Fprint(c.stdout, "\x1b[H\x1b[2J")
+		if !asJSON {
+			c.stdout.clear()
 		}
 		if err := c.showStatus(ctx, dir, asJSON); err != nil && ctx.Err() == nil {
 			return err
@@ -69,14 +65,14 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 	}
 	if asJSON {
-		return json.NewEncoder(c.stdout).Encode(map[string]any{"mounts": list})
+		return c.stdout.json(map[string]any{"mounts": list}, false)
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(c.stdout, "no mounts")
+		c.stdout.printf("no mounts\n")
 	}
 	for i := range list {
 		if i > 0 {
-			fmt.Fprintln(c.stdout)
+			c.stdout.printf("\n")
 		}
 		writeStatus(c.stdout, &list[i])
 	}
@@ -129,7 +125,7 @@ func (c *call) askAll(ctx context.Context, dir string) ([]mountStatus, error) {
 }
 
 // writeStatus shows one mount to people.
-func writeStatus(w io.Writer, m *mountStatus) {
+func writeStatus(w *printer, m *mountStatus) {
 	state := "mounted"
 	switch {
 	case m.Error != "":
@@ -139,15 +135,15 @@ func writeStatus(w io.Writer, m *mountStatus) {
 	case m.ReadOnly:
 		state = "mounted read-only"
 	}
-	fmt.Fprintf(w, "%s on %s: %s (pid %d, up %s)\n", m.Source, m.Mountpoint, state, m.PID, time.Duration(m.Uptime)*time.Second)
+	w.printf("%s on %s: %s (pid %d, up %s)\n", m.Source, m.Mountpoint, state, m.PID, time.Duration(m.Uptime)*time.Second)
 	if m.Error != "" {
 		return
 	}
 	m.uploadStatus.write(w)
 	m.trustStatus.write(w)
-	fmt.Fprintf(w, "  daemon      %s\n", m.Health.text(m.Daemon, m.Version))
-	fmt.Fprintf(w, "  durability  close=%s fsync=%s\n", m.Close, m.Fsync)
+	w.printf("  daemon      %s\n", m.Health.text(m.Daemon, m.Version))
+	w.printf("  durability  close=%s fsync=%s\n", m.Close, m.Fsync)
 	if m.LogFile != "" {
-		fmt.Fprintf(w, "  log         %s\n", m.LogFile)
+		w.printf("  log         %s\n", m.LogFile)
 	}
 }

@@ -69,7 +69,7 @@ func (c *call) supervise(cfg *mountConfig, given *bequest) error {
 
 // prepare takes over what the first process found out.
 func (s *supervisor) prepare(given *bequest) error {
-	s.log = newLogger(s.c.stderr, s.cfg.logLevel)
+	s.log = newLogger(s.c.stderr.log(), s.cfg.logLevel)
 	if s.background {
 		s.log = newLogger(appendLog(s.cfg.logFile), s.cfg.logLevel)
 	}

@@ -35,7 +35,7 @@ func runSync(ctx context.Context, c *call) error {
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(c.stdout, "the bucket has %s\n", filepath.Join(rec.Mountpoint, rel))
+	c.stdout.printf("the bucket has %s\n", filepath.Join(rec.Mountpoint, rel))
 	return nil
 }
 

@@ -59,11 +59,11 @@ func runUmount(ctx context.Context, c *call) error {
 	}
 	awaitExit(process)
 	if last.Left > 0 {
-		fmt.Fprintf(c.stdout, "unmounted %s; not in the bucket yet: %s\n", dir, files(last.Left))
-		fmt.Fprintf(c.stderr, "%sthe next mount with cache folder %s uploads them\n", hintPrefix, rec.CacheDir)
+		c.stdout.printf("unmounted %s; not in the bucket yet: %s\n", dir, files(last.Left))
+		c.stderr.printf("%sthe next mount with cache folder %s uploads them\n", hintPrefix, rec.CacheDir)
 		return quiet(exitPending)
 	}
-	fmt.Fprintf(c.stdout, "unmounted %s; the bucket has everything\n", dir)
+	c.stdout.printf("unmounted %s; the bucket has everything\n", dir)
 	return nil
 }
 
@@ -104,8 +104,8 @@ func (c *call) umountWithoutSession(dir string) error {
 	if err := removeDead(dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "removed the dead mount of %s at %s\n", m.source, dir)
-	fmt.Fprintf(c.stderr, "%swhat it had not uploaded is in its cache folder, and goes up with the next mount\n", hintPrefix)
+	c.stdout.printf("removed the dead mount of %s at %s\n", m.source, dir)
+	c.stderr.printf("%swhat it had not uploaded is in its cache folder, and goes up with the next mount\n", hintPrefix)
 	return nil
 }
 

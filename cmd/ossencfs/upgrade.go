@@ -46,7 +46,7 @@ func runUpgrade(ctx context.Context, c *call) error {
 		return fail(exitFailure, fmt.Errorf("the new binary did not go on with the mount on %s: it %s; the old one does", dir, after.Health.Kept),
 			"its message is in the log")
 	}
-	fmt.Fprintf(c.stdout, "%s goes on with version %s\n", dir, after.Version)
+	c.stdout.printf("%s goes on with version %s\n", dir, after.Version)
 	return nil
 }
 

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 )
 
 // uploadStatus is the part of a mount's status that the cache knows. Counts are since the mount.
@@ -65,33 +60,25 @@ func (s *session) status() uploadStatus {
 const maxFailuresShown = 5
 
 // write shows the uploads and the cache to people.
-func (u *uploadStatus) write(w io.Writer) {
-	fmt.Fprintf(w, "  pending     %s, %s", files(u.PendingFiles), formatSize(u.PendingBytes))
+func (u *uploadStatus) write(w *printer) {
+	w.printf("  pending     %s, %s", files(u.PendingFiles), formatSize(u.PendingBytes))
 	if u.UnderWay > 0 {
-		fmt.Fprintf(w, "; %d requests under way, %s/s", u.UnderWay, formatSize(u.SentPerSecond))
+		w.printf("; %d requests under way, %s/s", u.UnderWay, formatSize(u.SentPerSecond))
 	}
-	fmt.Fprintf(w, "\n  done        %s sent; %d PUT, %d COPY, %d DELETE, %d tags\n", formatSize(u.SentBytes), u.Requests.Put, u.Requests.Copy, u.Requests.Delete, u.Requests.Tag)
-	fmt.Fprintf(w, "  trouble     %d errors, %d retries, %d conflicts\n", u.Errors, u.Retries, u.Conflicts)
+	w.printf("\n  done        %s sent; %d PUT, %d COPY, %d DELETE, %d tags\n", formatSize(u.SentBytes), u.Requests.Put, u.Requests.Copy, u.Requests.Delete, u.Requests.Tag)
+	w.printf("  trouble     %d errors, %d retries, %d conflicts\n", u.Errors, u.Retries, u.Conflicts)
 	for i, f := range u.Failures {
 		if i == maxFailuresShown {
-			fmt.Fprintf(w, "              and %d more\n", len(u.Failures)-i)
+			w.printf("              and %d more\n", len(u.Failures)-i)
 			break
 		}
-		fmt.Fprintf(w, "              %s: %s (%d attempts)\n", printable(f.Path), printable(f.Error), f.Attempts)
+		w.printf("              %s: %s (%d attempts)\n", f.Path, f.Error, f.Attempts)
 	}
 	if u.LeftOut > 0 {
-		fmt.Fprintf(w, "  left out    %d objects whose names cannot be shown; the log names the first of each directory\n", u.LeftOut)
+		w.printf("  left out    %d objects whose names cannot be shown; the log names the first of each directory\n", u.LeftOut)
 	}
-	fmt.Fprintf(w, "  cache       %s of %s; %s open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), files(int64(u.OpenFiles)))
+	w.printf("  cache       %s of %s; %s open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), files(int64(u.OpenFiles)))
 	if u.Disk != "" {
-		fmt.Fprintf(w, "  disk        %s\n", printable(u.Disk))
+		w.printf("  disk        %s\n", u.Disk)
 	}
-}
-
-// printable is a name as it is, or quoted when it could write over a terminal: names come from the bucket.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) >= 0 {
-		return strconv.Quote(s)
-	}
-	return s
 }

@@ -154,7 +154,7 @@ func (v *verifyOutput) cutShort(ctx context.Context, report *object.VerifyReport
 	if saveErr := v.save(); saveErr != nil {
 		err = errors.Join(err, saveErr)
 	} else if after := v.after(); after != "" {
-		hint = "the same command with --resume goes on behind " + printable(after)
+		hint = "the same command with --resume goes on behind " + after
 	}
 	if n := report.Damaged(); n > 0 {
 		err = fmt.Errorf("%s so far: %w", counted(n, "finding is damage", "findings are damage"), err)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -53,7 +51,7 @@ type verifySummary struct {
 // begin sets up the display.
 func (v *verifyOutput) begin(what string, o verifyOrder, s *verifyState) {
 	v.state, v.last, v.saved, v.kept = s, o.After, time.Now(), make(map[object.FindingKind]int)
-	v.bar = v.newProgress(-1, "verifying "+printable(what), v.quiet)
+	v.bar = v.newProgress(-1, "verifying "+what, v.quiet)
 }
 
 // found takes a finding.
@@ -65,7 +63,7 @@ func (v *verifyOutput) found(f object.Finding) {
 		v.fresh = append(v.fresh, f)
 	}
 	if v.json {
-		v.saveErr = firstError(v.saveErr, json.NewEncoder(v.stdout).Encode(verifyLine{Finding: &f}))
+		v.saveErr = firstError(v.saveErr, v.stdout.json(verifyLine{Finding: &f}, false))
 	}
 }
 
@@ -132,14 +130,14 @@ func (v *verifyOutput) saveLocked() error {
 // report shows the result.
 func (v *verifyOutput) report(what string, r *object.VerifyReport) error {
 	if v.json {
-		return firstError(v.saveErr, json.NewEncoder(v.stdout).Encode(verifyLine{Report: &verifySummary{What: what, Objects: r.Objects, Bytes: r.Bytes,
-			Damaged: r.Damaged(), Repaired: r.Repaired, Counts: r.Counts}}))
+		return firstError(v.saveErr, v.stdout.json(verifyLine{Report: &verifySummary{What: what, Objects: r.Objects, Bytes: r.Bytes,
+			Damaged: r.Damaged(), Repaired: r.Repaired, Counts: r.Counts}}, false))
 	}
-	fmt.Fprintf(v.stdout, "%s: %s verified", what, counted(r.Objects, "object", "objects"))
+	v.stdout.printf("%s: %s verified", what, counted(r.Objects, "object", "objects"))
 	if r.Bytes > 0 {
-		fmt.Fprintf(v.stdout, ", %s read", formatSize(r.Bytes))
+		v.stdout.printf(", %s read", formatSize(r.Bytes))
 	}
-	fmt.Fprintln(v.stdout)
+	v.stdout.printf("\n")
 	writeCounts(v.stdout, "damage", r, true)
 	writeCounts(v.stdout, "information", r, false)
 	writeFindings(v.stdout, r)
@@ -147,7 +145,7 @@ func (v *verifyOutput) report(what string, r *object.VerifyReport) error {
 }
 
 // writeCounts shows how many findings of each kind there are, of those that are damage or of the others.
-func writeCounts(w io.Writer, title string, r *object.VerifyReport, damage bool) {
+func writeCounts(w *printer, title string, r *object.VerifyReport, damage bool) {
 	var list []string
 	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
 		if kind.Damage() == damage {
@@ -161,15 +159,15 @@ func writeCounts(w io.Writer, title string, r *object.VerifyReport, damage bool)
 		if i > 0 {
 			title = ""
 		}
-		fmt.Fprintf(w, "  %-13s %s\n", title, text)
+		w.printf("  %-13s %s\n", title, text)
 	}
 	if damage && r.Repaired > 0 {
-		fmt.Fprintf(w, "  %-13s %d repaired\n", "", r.Repaired)
+		w.printf("  %-13s %d repaired\n", "", r.Repaired)
 	}
 }
 
 // writeFindings shows the findings, damage first.
-func writeFindings(w io.Writer, r *object.VerifyReport) {
+func writeFindings(w *printer, r *object.VerifyReport) {
 	shown, total := 0, int64(0)
 	for _, n := range r.Counts {
 		total += n
@@ -180,16 +178,16 @@ func writeFindings(w io.Writer, r *object.VerifyReport) {
 				continue
 			}
 			shown++
-			fmt.Fprintf(w, "%s: %s", f.Kind, printable(f.Key))
+			w.printf("%s: %s", f.Kind, f.Key)
 			for _, more := range []string{f.Detail, f.Repaired} {
 				if more != "" {
-					fmt.Fprintf(w, ": %s", printable(more))
+					w.printf(": %s", more)
 				}
 			}
-			fmt.Fprintln(w)
+			w.printf("\n")
 		}
 	}
 	if rest := total - int64(shown); rest > 0 {
-		fmt.Fprintf(w, "and %d more; --json has them all\n", rest)
+		w.printf("and %d more; --json has them all\n", rest)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 )
@@ -15,7 +14,7 @@ func versionCommand() *command {
 		if err := c.wantArgs(); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stdout, "ossencfs %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		c.stdout.printf("ossencfs %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return nil
 	}}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 )
 
 // Exit codes, documented in docs/CONFIGURATION.md.
@@ -83,10 +82,10 @@ func (p *program) complain(err error) int {
 	return f.code
 }
 
-// writeFailure prints a failure in our voice.
-func writeFailure(w io.Writer, f *failure) {
-	fmt.Fprintf(w, "%s%v\n", errorPrefix, f.err)
+// writeFailure prints a failure in our voice, one line each.
+func writeFailure(w *printer, f *failure) {
+	w.printf("%s%v\n", errorPrefix, f.err)
 	for _, h := range f.hints {
-		fmt.Fprintf(w, "%s%s\n", hintPrefix, h)
+		w.printf("%s%s\n", hintPrefix, h)
 	}
 }

@@ -18,6 +18,7 @@ const module = "github.com/ossencfs/ossencfs"
 
 // laws say which packages of ours each package may import. A package that is not in the table is not allowed to exist.
 var laws = map[string][]string{
+	"terminal":        {},
 	"keys":            {},
 	"cipher":          {"keys"},
 	"oss":             {},
@@ -26,10 +27,10 @@ var laws = map[string][]string{
 	"cache/index":     {"cache/killpoint", "object"},
 	"cache/body":      {"cache/index", "cache/killpoint", "object"},
 	"cache/converge":  {"cache/index", "cache/killpoint", "object"},
-	"cache":           {"cache/body", "cache/converge", "cache/index", "object"},
+	"cache":           {"cache/body", "cache/converge", "cache/index", "object", "terminal"},
 	"fs":              {"cache"},
 	"emulator":        {},
-	"cmd/ossencfs":    {"cache", "emulator", "fs", "keys", "object"},
+	"cmd/ossencfs":    {"cache", "emulator", "fs", "keys", "object", "terminal"},
 }
 
 // owners are the only packages that may import something from outside, by the beginning of its path.

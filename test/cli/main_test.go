@@ -32,6 +32,7 @@ const (
 	cacheFolder = 9
 	trust       = 10
 	incomplete  = 11
+	interrupted = 130
 )
 
 // answer is how a command ended.
