@@ -195,7 +195,7 @@ func (f *bundleFile) master() (*RSA, error) {
 	return master, nil
 }
 
-// LoadBundle reads a bundle from a file that is this user's alone: else ErrExposed.
+// LoadBundle reads a bundle from a file that is this user's alone, else it is localfile.Refused.
 func LoadBundle(path string) (*Bundle, error) {
 	text, err := readPrivate(path, maxBundle)
 	if err != nil {

@@ -5,9 +5,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // GenerateRSA makes a new key pair of 2048, 3072 or 4096 bits (any size between MinRSABits and MaxRSABits).
@@ -72,17 +73,9 @@ func (k *RSA) WritePublic(path string) error {
 }
 
 // writeNew creates a file that must not exist yet.
-func writeNew(path string, text []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the user names the file
-	if err != nil {
+func writeNew(path string, text []byte, mode fs.FileMode) error {
+	if err := localfile.WriteNew(path, text, mode); err != nil {
 		return fmt.Errorf("write key file: %w", err)
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write key file %s: %w", path, err), os.Remove(path))
 	}
 	return nil
 }

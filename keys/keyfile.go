@@ -1,13 +1,16 @@
 package keys
 
 import (
+	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // Suffixes of the files in the Python SDK's folder ~/.oss-local-rsa.
@@ -19,13 +22,24 @@ const (
 // LoadRSA reads an RSA key from a PEM file, from a folder as the Python SDK's LocalRsaProvider keeps it
 // (~/.oss-local-rsa with <name>.private_key.pem, the name mostly empty), or from such a folder's path with the name
 // behind it (~/.oss-local-rsa/backup). In a folder the private key is taken where there is one: the public key is
-// derived from it. Errors name the path; see ParseRSA for their kinds.
-func LoadRSA(path string, passphrase func() ([]byte, error), matdesc map[string]string) (*RSA, error) {
+// derived from it. Errors name the path; see ParseRSA for their kinds. Who else may read the file is not looked at: a key that is to
+// be used comes from LoadOwnRSA.
+func LoadRSA(path string, passphrase Passphrase, matdesc map[string]string) (*RSA, error) {
+	return loadRSA(context.Background(), path, localfile.Data, passphrase, matdesc)
+}
+
+// LoadOwnRSA is LoadRSA for a key that files are to be wrapped under: a file that others may write, and that of a private key that others
+// may read, are localfile.Refused. The end of ctx ends the waiting for a pipe.
+func LoadOwnRSA(ctx context.Context, path string, passphrase Passphrase, matdesc map[string]string) (*RSA, error) {
+	return loadRSA(ctx, path, localfile.Trusted, passphrase, matdesc)
+}
+
+func loadRSA(ctx context.Context, path string, role localfile.Role, passphrase Passphrase, matdesc map[string]string) (*RSA, error) {
 	file, err := findKeyFile(path)
 	if err != nil {
 		return nil, err
 	}
-	text, err := readKeyFile(file)
+	text, err := readKeyFile(ctx, file, role)
 	if err != nil {
 		return nil, err
 	}
@@ -36,9 +50,6 @@ func LoadRSA(path string, passphrase func() ([]byte, error), matdesc map[string]
 	}
 	return k, nil
 }
-
-// KeyFile is the file that LoadRSA reads for a path.
-func KeyFile(path string) (string, error) { return findKeyFile(path) }
 
 // findKeyFile resolves the three ways of naming a key to a file.
 func findKeyFile(path string) (string, error) {
@@ -84,19 +95,32 @@ func keyInFolder(dir string) (string, error) {
 	return "", fmt.Errorf("folder %s holds no *%s: %w", dir, privateSuffix, fs.ErrNotExist)
 }
 
-// readKeyFile reads a key file of bounded size.
-func readKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the user names the file
+// readKeyFile reads a key file of bounded size. With a private key in it, it is a secret.
+func readKeyFile(ctx context.Context, path string, role localfile.Role) (text []byte, err error) {
+	f, err := localfile.Open(path, role)
 	if err != nil {
 		return nil, fmt.Errorf("open RSA key: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read RSA key %s: %w", path, err)
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			Wipe(text)
+			text = nil
+		}
+	}()
+	text, err = localfile.ReadOpen(ctx, f, maxKeyFile)
+	if errors.Is(err, localfile.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrBadKey, err)
 	}
-	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("read RSA key %s: larger than %d bytes: %w", path, maxKeyFile, ErrBadKey)
+	if err != nil {
+		return text, fmt.Errorf("RSA key: %w", err)
+	}
+	if block, err := pickBlock(text); role != localfile.Data && err == nil && isPrivate(block) {
+		if err := localfile.Check(f, localfile.Secret); err != nil {
+			return text, fmt.Errorf("private key %w", err)
+		}
 	}
 	return text, nil
 }
+
+// isPrivate reports whether a block holds a private key, encrypted or not.
+func isPrivate(block *pem.Block) bool { return block.Type != typeSPKI && block.Type != typePKCS1Public }

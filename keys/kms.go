@@ -10,13 +10,14 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // KMSConfig says which KMS key to use and how to reach it.
@@ -144,11 +145,14 @@ func (k *KMS) setEndpoint(c KMSConfig) error {
 	return nil
 }
 
+// maxCAFile bounds a file of certificate authorities; that of a whole system has a few 100 KiB.
+const maxCAFile = 16 << 20
+
 // setTransport prepares the connections shared by all calls; proxies are taken from the environment.
 func (k *KMS) setTransport(caFile string) error {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
-		text, err := os.ReadFile(caFile) //nolint:gosec // the user names the file
+		text, err := localfile.Read(context.Background(), caFile, localfile.Trusted, maxCAFile)
 		if err != nil {
 			return fmt.Errorf("read KMS CA file: %w", err)
 		}

@@ -1,18 +1,15 @@
 package keys
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
-)
 
-// ErrExposed: a file that must be its user's alone is open to others, or belongs to somebody else.
-var ErrExposed = errors.New("the file is open to others")
+	"github.com/ossencfs/ossencfs/localfile"
+)
 
 // machineSize is the length of a machine key in bytes, and of its file.
 const machineSize = 32
@@ -46,7 +43,7 @@ func NewMachineKey(secret []byte) (*MachineKey, error) {
 	return k, nil
 }
 
-// LoadMachineKey reads the 32 bytes of a machine key from a file that is this user's alone (ErrExposed).
+// LoadMachineKey reads the 32 bytes of a machine key from a file that is this user's alone, else it is localfile.Refused.
 func LoadMachineKey(path string) (*MachineKey, error) {
 	text, err := readPrivate(path, machineSize)
 	if err != nil {
@@ -120,39 +117,9 @@ func (k *MachineKey) MarshalText() ([]byte, error) { return []byte(redactedMachi
 
 // readPrivate reads a file of at most limit bytes that is this user's alone.
 func readPrivate(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the user names the file
-	if err != nil {
-		return nil, err //nolint:wrapcheck // callers add what they read
+	text, err := localfile.Read(context.Background(), path, localfile.Secret, limit)
+	if errors.Is(err, localfile.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrBadKey, err)
 	}
-	defer func() { _ = f.Close() }()
-	if err := checkPrivate(f); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if int64(len(text)) > limit {
-		clear(text)
-		return nil, fmt.Errorf("%s: more than %d bytes: %w", path, limit, ErrBadKey)
-	}
-	return text, nil
-}
-
-// checkPrivate refuses an open file that others can read or write, or that is theirs.
-func checkPrivate(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file: %w", f.Name(), ErrBadKey)
-	case ok && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to user %d: %w", f.Name(), st.Uid, ErrExposed)
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o, chmod 600 closes it: %w", f.Name(), info.Mode().Perm(), ErrExposed)
-	}
-	return nil
+	return text, err //nolint:wrapcheck // callers add what they read
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // newMachine makes a machine key of a test.
@@ -93,8 +95,8 @@ func TestMachineKeyFile(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadMachineKey(path); !errors.Is(err, ErrExposed) {
-			t.Errorf("mode %o: got %v, want ErrExposed", mode, err)
+		if _, err := LoadMachineKey(path); !refused(err) {
+			t.Errorf("mode %o: got %v, want it refused", mode, err)
 		}
 	}
 	for name, text := range map[string]string{"short": "abc", "long": string(make([]byte, 33))} {
@@ -125,8 +127,14 @@ func TestBundleFileIsPrivate(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadBundle(path); !errors.Is(err, ErrExposed) {
-			t.Errorf("mode %o: got %v, want ErrExposed", mode, err)
+		if _, err := LoadBundle(path); !refused(err) {
+			t.Errorf("mode %o: got %v, want it refused", mode, err)
 		}
 	}
+}
+
+// refused reports whether a file was not opened because of who else can get at it.
+func refused(err error) bool {
+	var r *localfile.Refused
+	return errors.As(err, &r)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // Passphrase is a source of a passphrase: the returned bytes are the caller's to wipe. A passphrase is never an argument of
@@ -28,17 +29,16 @@ const maxPassphrase = 64 << 10
 // commandTime bounds how long a passphrase command may take, a person's answer to its prompt included.
 const commandTime = 2 * time.Minute
 
-// PassphraseFile takes the passphrase from a file, without one line end at its end.
-func PassphraseFile(path string) Passphrase {
+// PassphraseFile takes the passphrase from a file that is this user's alone, without one line end at its end. The end of ctx ends the
+// waiting for a pipe.
+func PassphraseFile(ctx context.Context, path string) Passphrase {
 	return func() ([]byte, error) {
-		f, err := os.Open(path) //nolint:gosec // the user names the file
-		if err != nil {
-			return nil, fmt.Errorf("open passphrase file: %w", err)
+		text, err := localfile.Read(ctx, path, localfile.Secret, maxPassphrase)
+		if errors.Is(err, localfile.ErrTooLarge) {
+			err = fmt.Errorf("%w: %w", ErrNoPassphrase, err)
 		}
-		defer func() { _ = f.Close() }()
-		text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
 		if err != nil {
-			return nil, fmt.Errorf("read passphrase file %s: %w", path, err)
+			return nil, fmt.Errorf("passphrase file: %w", err)
 		}
 		return checkPassphrase(text, "passphrase file "+path)
 	}
@@ -83,23 +83,47 @@ func commandEnv() []string {
 	})
 }
 
-// PassphrasePrompt asks on the terminal, without echo. Without a terminal it is ErrNoPassphrase.
-func PassphrasePrompt(prompt string) Passphrase {
+// PassphrasePrompt asks on the terminal, without echo, until ctx ends. Without a terminal it is ErrNoPassphrase.
+func PassphrasePrompt(ctx context.Context, prompt string) Passphrase {
 	return func() ([]byte, error) {
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
 			return nil, fmt.Errorf("no terminal to ask on, give a passphrase file, variable or command: %w: %w", ErrNoPassphrase, err)
 		}
-		defer func() { _ = tty.Close() }()
 		if _, err := fmt.Fprint(tty, prompt); err != nil {
-			return nil, fmt.Errorf("ask for passphrase: %w", err)
+			return nil, errors.Join(fmt.Errorf("ask for passphrase: %w", err), tty.Close())
 		}
-		text, err := term.ReadPassword(int(tty.Fd())) //nolint:gosec // a descriptor fits
-		_, _ = fmt.Fprintln(tty)
+		text, err := readSilently(ctx, tty)
 		if err != nil {
 			return nil, fmt.Errorf("ask for passphrase: %w", err)
 		}
 		return checkPassphrase(text, "prompt")
+	}
+}
+
+// readSilently reads a line without echo, and closes the terminal. When ctx ends the reading is left behind: a process that was
+// interrupted ends, and its terminal shows again what is typed.
+func readSilently(ctx context.Context, tty *os.File) ([]byte, error) {
+	type line struct {
+		text []byte
+		err  error
+	}
+	fd := int(tty.Fd()) //nolint:gosec // a descriptor fits
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, errors.Join(err, tty.Close())
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		_, _ = fmt.Fprintln(tty)
+		read <- line{text, errors.Join(err, tty.Close())}
+	}()
+	select {
+	case l := <-read:
+		return l.text, l.err
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
 	}
 }
 

@@ -30,13 +30,13 @@ func TestPassphraseSources(t *testing.T) {
 		want   string
 		err    error
 	}{
-		"file":           {PassphraseFile(file("a", "secret \n")), "secret ", nil},
-		"file, CRLF":     {PassphraseFile(file("b", "secret\r\n")), "secret", nil},
-		"file, no end":   {PassphraseFile(file("c", "secret")), "secret", nil},
-		"file, two ends": {PassphraseFile(file("d", "secret\n\n")), "secret\n", nil},
-		"file, empty":    {PassphraseFile(file("e", "\n")), "", ErrNoPassphrase},
-		"file, huge":     {PassphraseFile(file("f", strings.Repeat("x", maxPassphrase+1))), "", ErrNoPassphrase},
-		"file, missing":  {PassphraseFile(filepath.Join(dir, "none")), "", fs.ErrNotExist},
+		"file":           {PassphraseFile(t.Context(), file("a", "secret \n")), "secret ", nil},
+		"file, CRLF":     {PassphraseFile(t.Context(), file("b", "secret\r\n")), "secret", nil},
+		"file, no end":   {PassphraseFile(t.Context(), file("c", "secret")), "secret", nil},
+		"file, two ends": {PassphraseFile(t.Context(), file("d", "secret\n\n")), "secret\n", nil},
+		"file, empty":    {PassphraseFile(t.Context(), file("e", "\n")), "", ErrNoPassphrase},
+		"file, huge":     {PassphraseFile(t.Context(), file("f", strings.Repeat("x", maxPassphrase+1))), "", ErrNoPassphrase},
+		"file, missing":  {PassphraseFile(t.Context(), filepath.Join(dir, "none")), "", fs.ErrNotExist},
 		"env":            {PassphraseEnv("OSSENCFS_TEST_PASS"), "from env", nil},
 		"env, unset":     {PassphraseEnv("OSSENCFS_TEST_UNSET"), "", ErrNoPassphrase},
 		"env, empty":     {PassphraseEnv("OSSENCFS_TEST_EMPTY"), "", ErrNoPassphrase},
@@ -58,7 +58,7 @@ var errAny = errors.New("any")
 // TestPromptWithoutTerminal runs itself in a session of its own, which has no terminal.
 func TestPromptWithoutTerminal(t *testing.T) {
 	if os.Getenv("OSSENCFS_TEST_NO_TERMINAL") != "" {
-		if _, err := PassphrasePrompt("passphrase: ")(); !errors.Is(err, ErrNoPassphrase) {
+		if _, err := PassphrasePrompt(t.Context(), "passphrase: ")(); !errors.Is(err, ErrNoPassphrase) {
 			t.Errorf("got %v, want ErrNoPassphrase", err)
 		}
 		return

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // Failures of a volume's record. Test with errors.Is.
@@ -50,16 +52,9 @@ func loadPins(path string) (*pins, error) {
 	if path == "" {
 		return none, nil
 	}
-	info, err := os.Stat(path)
+	text, err := localfile.Read(context.Background(), path, localfile.Own, maxPinFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, nil
-	}
-	if err == nil && info.Size() > maxPinFile {
-		err = errors.New("it is too large")
-	}
-	var text []byte
-	if err == nil {
-		text, err = os.ReadFile(path)
 	}
 	var p *pins
 	if err == nil {

@@ -8,10 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 const (
@@ -121,9 +122,12 @@ func newTransport(cfg Config) (*http.Transport, error) {
 	return t, nil
 }
 
+// maxCAFile bounds a file of certificate authorities; that of a whole system has a few 100 KiB.
+const maxCAFile = 16 << 20
+
 // loadCAs adds the certificates of a PEM file to the system's.
 func loadCAs(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
+	pem, err := localfile.Read(context.Background(), file, localfile.Trusted, maxCAFile)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // maxConfigFile bounds a configuration file.
@@ -62,7 +64,7 @@ type fileProvider struct {
 
 // Credentials implements Provider.
 func (f *fileProvider) Credentials(ctx context.Context) (Credentials, error) {
-	inner, err := f.provider()
+	inner, err := f.provider(ctx)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("%s: %w", f.file, err)
 	}
@@ -74,8 +76,8 @@ func (f *fileProvider) Credentials(ctx context.Context) (Credentials, error) {
 }
 
 // provider builds what the file describes now.
-func (f *fileProvider) provider() (Provider, error) {
-	raw, err := readConfig(f.file)
+func (f *fileProvider) provider(ctx context.Context) (Provider, error) {
+	raw, err := readConfig(ctx, f.file)
 	if err != nil {
 		return nil, err
 	}
@@ -93,22 +95,16 @@ func (f *fileProvider) provider() (Provider, error) {
 	return inner, nil
 }
 
-// readConfig reads a file; ErrNoCredentials when there is none.
-func readConfig(file string) ([]byte, error) {
+// readConfig reads a file; ErrNoCredentials when there is none. It can name a command to run.
+func readConfig(ctx context.Context, file string) ([]byte, error) {
 	if file == "" {
 		return nil, fmt.Errorf("no home folder: %w", ErrNoCredentials)
 	}
-	info, err := os.Stat(file)
+	raw, err := localfile.Read(ctx, file, localfile.Trusted, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no such file: %w", ErrNoCredentials)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxConfigFile {
-		return nil, fmt.Errorf("file of %d bytes is no configuration", info.Size())
-	}
-	return os.ReadFile(file)
+	return raw, err
 }
 
 // build turns a profile into a provider; depth counts source profiles that point at further ones.

@@ -96,12 +96,12 @@ func (c *call) recordNotices() func(object.Notice) {
 		if n.Kind != object.NoticeRecord && n.Kind != object.NoticeVolumeKey {
 			return
 		}
-		text := fmt.Sprintf("ossencfs: warning: %v\n", n.Err)
+		text := n.Err.Error()
 		mu.Lock()
 		defer mu.Unlock()
 		if !told[text] {
 			told[text] = true
-			fmt.Fprint(c.stderr, text)
+			c.stderr.printf("ossencfs: warning: %v\n", text)
 		}
 	}
 }

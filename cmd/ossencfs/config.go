@@ -1,15 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // systemConfig is the configuration file of the machine.
@@ -17,7 +18,7 @@ const systemConfig = "/etc/ossencfs.toml"
 
 // resolve completes the settings of the command line: what it leaves out comes from the environment, then from the
 // bucket's section of the configuration file, then from its top.
-func (p *program) resolve(options []option, flags values, bucket string) (values, error) {
+func (p *program) resolve(ctx context.Context, options []option, flags values, bucket string) (values, error) {
 	v := values{}
 	for name, s := range flags {
 		v[name] = s
@@ -39,7 +40,7 @@ func (p *program) resolve(options []option, flags values, bucket string) (values
 	if findOption(options, "config") == nil {
 		return v, nil
 	}
-	file, err := p.readConfig(v)
+	file, err := p.readConfig(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -97,19 +98,19 @@ func cutLast(path string) (before, last string) {
 }
 
 // readConfig reads the configuration file that applies; without one it is empty.
-func (p *program) readConfig(v values) (*configFile, error) {
+func (p *program) readConfig(ctx context.Context, v values) (*configFile, error) {
 	named, ok := v["config"]
 	paths := []string{filepath.Join(p.configHome(), "ossencfs", "config.toml"), systemConfig}
 	if ok {
 		paths = named.list
 	}
 	for _, path := range paths {
-		raw, err := readTrusted(path)
+		raw, err := localfile.Read(ctx, path, localfile.Trusted, maxConfig)
 		if !ok && errors.Is(err, iofs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fail(exitUsage, fmt.Errorf("configuration file: %w", err), trustHint(err, path))
+			return nil, usageError(fmt.Errorf("configuration file: %w", err))
 		}
 		return parseConfig(path, raw)
 	}
@@ -124,33 +125,8 @@ func (p *program) configHome() string {
 	return filepath.Join(p.getenv("HOME"), ".config")
 }
 
-// errUntrusted says that others could have written a file whose commands we would run.
-var errUntrusted = errors.New("others may write it")
-
-func trustHint(err error, path string) string {
-	if errors.Is(err, errUntrusted) {
-		return "it can name commands to run, so only you or root may write it: chmod go-w " + path
-	}
-	return ""
-}
-
-// readTrusted reads a file that only its owner can write, who is root or this user.
-func readTrusted(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if info.Mode().IsRegular() && ok && (info.Mode().Perm()&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Geteuid()) {
-		return nil, fmt.Errorf("%s: %w", path, errUntrusted)
-	}
-	return readLimited(f, 1<<20)
-}
+// maxConfig bounds a configuration file in bytes.
+const maxConfig = 1 << 20
 
 // parseConfig reads the TOML text of a configuration file.
 func parseConfig(path string, raw []byte) (*configFile, error) {

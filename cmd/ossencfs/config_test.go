@@ -66,7 +66,7 @@ settle = "11s"
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := p.resolve(cmd.options, flags, cmd.bucket(rest))
+			v, err := p.resolve(t.Context(), cmd.options, flags, cmd.bucket(rest))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ settle = "11s"
 
 func TestListFromEnvironment(t *testing.T) {
 	p, _, _ := testProgram(t, map[string]string{"HOME": t.TempDir(), "OSSENCFS_READ_RSA_KEY": "a,b"})
-	v, err := p.resolve(mountCommand().options, values{}, "")
+	v, err := p.resolve(t.Context(), mountCommand().options, values{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"syscall"
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -73,8 +75,18 @@ var explanations = []struct {
 	{syscall.ENOSPC, exitFailure, "the local disk is full"},
 }
 
-// explain finds exit code and hints of an error. Those it was given where it arose come first.
+// explain finds exit code and hints of an error. Those it was given where it arose come first, and what mends a refused file before
+// them.
 func explain(err error) *failure {
+	f := explainKind(err)
+	var refused *localfile.Refused
+	if errors.As(err, &refused) && refused.Mend != "" && !slices.Contains(f.hints, refused.Mend) {
+		f.hints = append([]string{refused.Mend}, f.hints...)
+	}
+	return f
+}
+
+func explainKind(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		if f.code != exitFailure || len(f.hints) > 0 || f.err == nil {

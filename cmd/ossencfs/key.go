@@ -71,7 +71,7 @@ func (c *call) manage(ctx context.Context, wantKey bool, work func(ctx context.C
 		return err
 	}
 	o.PinFile, o.Notice = m.pin.file(), c.recordNotices()
-	code, err := m.recoveryCode()
+	code, err := m.recoveryCode(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *call) manage(ctx context.Context, wantKey bool, work func(ctx context.C
 
 // loadRing loads the keys that are given; there may be none.
 func (m *manager) loadRing(ctx context.Context) error {
-	load, err := newKeyLoader(m.reader, m.conn, m.passphraseSource(ctx, ""), nil)
+	load, err := newKeyLoader(ctx, m.reader, m.conn, m.passphraseSource(ctx, ""), nil)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (m *manager) loadRing(ctx context.Context) error {
 }
 
 // recoveryCode reads the recovery code, "" when none is given.
-func (m *manager) recoveryCode() (string, error) {
+func (m *manager) recoveryCode(ctx context.Context) (string, error) {
 	file, ask := expandHome(m.text("recovery-code-file")), m.is("recovery-code")
 	var source keys.Passphrase
 	switch {
@@ -114,15 +114,15 @@ func (m *manager) recoveryCode() (string, error) {
 	case file != "" && ask:
 		return "", usageError(errors.New("--recovery-code-file and --recovery-code are both given"))
 	case file != "":
-		source = keys.PassphraseFile(file)
+		source = keys.PassphraseFile(ctx, file)
 	case ask:
-		source = keys.PassphrasePrompt("recovery code: ")
+		source = keys.PassphrasePrompt(ctx, "recovery code: ")
 	default:
 		return "", nil
 	}
 	raw, err := source()
 	if err != nil {
-		return "", fail(exitKey, fmt.Errorf("recovery code: %w", err))
+		return "", failKey(fmt.Errorf("recovery code: %w", err))
 	}
 	defer keys.Wipe(raw)
 	return string(raw), nil
@@ -134,7 +134,7 @@ func (m *manager) newKey(ctx context.Context) (keys.MasterKey, error) {
 	if file != "" && id != "" {
 		return nil, usageError(errors.New("--new-rsa-key and --new-kms-key are both given"), "add one after the other")
 	}
-	load, err := newKeyLoader(m.reader, m.conn, m.passphraseSource(ctx, "new-"), nil)
+	load, err := newKeyLoader(ctx, m.reader, m.conn, m.passphraseSource(ctx, "new-"), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -30,36 +29,19 @@ func runKeyExport(ctx context.Context, c *call) error {
 			return err
 		}
 		m.sayUnopened()
-		return writeNewFile(m.args[1], text)
+		return localfile.WriteNew(m.args[1], text, 0o600)
 	})
-}
-
-// writeNewFile writes a file of mode 0600 that must not exist, and syncs it.
-func writeNewFile(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
 }
 
 func runKeyImport(ctx context.Context, c *call) error {
 	if err := c.wantArgs("oss://BUCKET", "FILE"); err != nil {
 		return err
 	}
-	f, err := os.Open(c.args[1])
-	if err != nil {
-		return err
-	}
-	text, err := readLimited(f, object.MaxExport)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read %s: %w", c.args[1], err)
-	}
 	return c.manage(ctx, true, func(ctx context.Context, m *manager) error {
+		text, err := localfile.Read(ctx, c.args[1], localfile.Data, object.MaxExport)
+		if err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
 		force := m.is("force")
 		done, err := m.volumes.Import(ctx, text, force)
 		for _, id := range done.Stored {

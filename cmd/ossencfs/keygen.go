@@ -39,13 +39,13 @@ func runKeygen(ctx context.Context, c *call) error {
 		}
 	}
 	if source == nil && ask {
-		source = askTwice
+		source = func() ([]byte, error) { return askTwice(ctx) }
 	}
 	var passphrase []byte
 	if source != nil {
 		var err error
 		if passphrase, err = source(); err != nil {
-			return fail(exitKey, err)
+			return failKey(err)
 		}
 		defer keys.Wipe(passphrase)
 	}
@@ -65,12 +65,12 @@ func runKeygen(ctx context.Context, c *call) error {
 }
 
 // askTwice asks for a new passphrase, and again to catch typing errors.
-func askTwice() ([]byte, error) {
-	first, err := keys.PassphrasePrompt("passphrase for the new key: ")()
+func askTwice(ctx context.Context) ([]byte, error) {
+	first, err := keys.PassphrasePrompt(ctx, "passphrase for the new key: ")()
 	if err != nil {
 		return nil, err
 	}
-	second, err := keys.PassphrasePrompt("once more: ")()
+	second, err := keys.PassphrasePrompt(ctx, "once more: ")()
 	if err != nil {
 		keys.Wipe(first)
 		return nil, err

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	iofs "io/fs"
-	"os"
 	"strings"
-	"syscall"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/terminal"
 )
 
 // secrets are passphrases that were typed at the terminal, by key file. A background mount gets them through a pipe,
@@ -30,7 +28,7 @@ func (c *call) keyring(ctx context.Context, r *reader, conn object.Connection, t
 	if !r.namesKey() && r.err == nil {
 		return nil, fail(exitKey, errors.New("no master key is given"), "give --rsa-key FILE or --kms-key ID; `ossencfs keygen FILE` makes an RSA key")
 	}
-	load, err := newKeyLoader(r, conn, r.passphraseSource(ctx, ""), typed)
+	load, err := newKeyLoader(ctx, r, conn, r.passphraseSource(ctx, ""), typed)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +92,7 @@ func matdescFor(name, primary string, matdesc map[string]string) map[string]stri
 
 // keyLoader loads master keys.
 type keyLoader struct {
+	ctx         context.Context // of the command: its end ends the waiting for a pipe
 	reader      *reader
 	conn        object.Connection
 	source      keys.Passphrase // nil: none was named
@@ -103,12 +102,12 @@ type keyLoader struct {
 }
 
 // newKeyLoader makes the loader of all keys of one command.
-func newKeyLoader(r *reader, conn object.Connection, source keys.Passphrase, typed secrets) (*keyLoader, error) {
+func newKeyLoader(ctx context.Context, r *reader, conn object.Connection, source keys.Passphrase, typed secrets) (*keyLoader, error) {
 	limiter, err := keys.NewLimiter(float64(r.number("kms-qps", 10, 0, 1, 100_000)))
 	if r.err != nil || err != nil {
 		return nil, errors.Join(r.err, err)
 	}
-	return &keyLoader{reader: r, conn: conn, source: source, typed: typed, limiter: limiter,
+	return &keyLoader{ctx: ctx, reader: r, conn: conn, source: source, typed: typed, limiter: limiter,
 		credentials: (&kmsCredentials{provider: conn.Credentials}).get}, nil
 }
 
@@ -121,44 +120,26 @@ func (l *keyLoader) rsa(file string, matdesc map[string]string) (keys.MasterKey,
 			if p, ok := l.typed[file]; ok {
 				return append([]byte(nil), p...), nil
 			}
-			p, err := keys.PassphrasePrompt("passphrase of " + file + ": ")()
+			p, err := keys.PassphrasePrompt(l.ctx, "passphrase of "+terminal.Text(file)+": ")()
 			if err == nil && l.typed != nil {
 				l.typed[file] = append([]byte(nil), p...)
 			}
 			return p, err
 		}
 	}
-	k, err := keys.LoadRSA(file, source, matdesc)
+	k, err := keys.LoadOwnRSA(l.ctx, file, source, matdesc)
 	if err != nil {
-		return nil, fail(exitKey, err, rsaHint(err))
-	}
-	if k.CanUnwrap() {
-		if err := checkKeyFile(file); err != nil {
-			return nil, err
-		}
+		return nil, failKey(err, rsaHint(err))
 	}
 	return k, nil
 }
 
-// checkKeyFile refuses the file of a private key that others can read. As with ssh, its group may be let in where somebody else, root
-// for instance, owns it.
-func checkKeyFile(path string) error {
-	file, err := keys.KeyFile(path)
-	if err != nil {
+// failKey is the failure of a key that could not be loaded, unless the loading was interrupted.
+func failKey(err error, hints ...string) error {
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	others := iofs.FileMode(0o007)
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Geteuid() {
-		others = 0o077
-	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&others != 0 {
-		return fail(exitKey, fmt.Errorf("private key %s is open to others: mode %04o", file, info.Mode().Perm()), "close it: chmod 600 "+file)
-	}
-	return nil
+	return fail(exitKey, err, hints...)
 }
 
 func rsaHint(err error) string {
@@ -181,7 +162,7 @@ func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, e
 	if l.source != nil {
 		p, err := l.source()
 		if err != nil {
-			return nil, fail(exitKey, err, rsaHint(err))
+			return nil, failKey(err, rsaHint(err))
 		}
 		c.Passphrase = string(p)
 		keys.Wipe(p)
@@ -202,7 +183,7 @@ func (r *reader) passphraseSource(ctx context.Context, kind string) keys.Passphr
 		name string
 		make func(string) keys.Passphrase
 	}{
-		{"key-passphrase-file", func(path string) keys.Passphrase { return keys.PassphraseFile(expandHome(path)) }},
+		{"key-passphrase-file", func(path string) keys.Passphrase { return keys.PassphraseFile(ctx, expandHome(path)) }},
 		{"key-passphrase-env", keys.PassphraseEnv},
 		{"key-passphrase-command", func(line string) keys.Passphrase { return keys.PassphraseCommand(ctx, line) }},
 	} {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // life is one daemon, seen from the supervisor.
@@ -154,7 +155,7 @@ func (s *supervisor) checkNewer(path string, answer *message) (err error) {
 	if s.health.Mortal != "" {
 		return fail(exitFailure, fmt.Errorf("the mount cannot be handed over: %s", s.health.Mortal))
 	}
-	newer, err := os.Open(path)
+	newer, err := localfile.Open(path, localfile.Data)
 	if err != nil {
 		return fail(exitFailure, err)
 	}

@@ -5,11 +5,14 @@ import (
 	"io"
 	stdlog "log"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // maxLog is the size in bytes at which a log is put aside as FILE.1, over an older one.
@@ -26,7 +29,7 @@ type logFile struct {
 	stdio bool // standard output and error go here too
 }
 
-// openLog opens a log for appending; only this user may read it.
+// openLog opens a log for appending.
 func openLog(path string) (*logFile, error) {
 	l := &logFile{path: path, limit: maxLog}
 	if err := l.open(); err != nil {
@@ -36,7 +39,7 @@ func openLog(path string) (*logFile, error) {
 }
 
 func (l *logFile) open() error {
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+	f, err := localfile.OpenLog(l.path)
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,9 @@ func (l *logFile) open() error {
 		f.Close()
 		return err
 	}
-	l.file, l.size = f, info.Size()
+	if l.file, l.size = f, info.Size(); !info.Mode().IsRegular() {
+		l.limit = math.MaxInt64 // what is no file is not put aside
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,5 +128,13 @@ func TestSameLineIsLoggedOnce(t *testing.T) {
 	}
 	if len(recent.seen) > maxRecent {
 		t.Errorf("%d lines are remembered", len(recent.seen))
+	}
+}
+
+// TestNoFileIsNotRotated: /dev/null, which --log-file may name, is never put aside.
+func TestNoFileIsNotRotated(t *testing.T) {
+	l, err := openLogFor(t, os.DevNull)
+	if err != nil || l.limit != math.MaxInt64 {
+		t.Errorf("got limit %d, %v", l.limit, err)
 	}
 }

@@ -127,7 +127,7 @@ func (p *program) call(ctx context.Context, cmd *command, args []string) error {
 	if cmd.bucket != nil {
 		bucket = cmd.bucket(rest)
 	}
-	v, err := p.resolve(cmd.options, flags, bucket)
+	v, err := p.resolve(ctx, cmd.options, flags, bucket)
 	if err != nil {
 		return err
 	}

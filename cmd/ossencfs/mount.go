@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -72,6 +73,9 @@ func runMount(ctx context.Context, c *call) error {
 		}
 		return c.supervise(cfg, given)
 	}
+	if err := r.refusePipes(); err != nil {
+		return err
+	}
 	typed := secrets{}
 	defer typed.wipe()
 	p, err := c.prepare(ctx, cfg, typed)
@@ -90,6 +94,19 @@ func runMount(ctx context.Context, c *call) error {
 		cfg.tidy()
 	}
 	return err
+}
+
+// refusePipes refuses files whose content can be read once only: the daemon reads them again whenever it begins.
+func (r *reader) refusePipes() error {
+	for _, name := range []string{"config", "ca-file", "rsa-key", "read-rsa-key", "key-passphrase-file", "host-bundle", "machine-key-file"} {
+		for _, file := range r.values[name].list {
+			if localfile.IsPipe(expandHome(file)) {
+				return usageError(fmt.Errorf("--%s %s is a pipe, and a mount reads it again whenever its daemon begins", name, file),
+					"give a file of mode 600; for a passphrase, --key-passphrase-command")
+			}
+		}
+	}
+	return nil
 }
 
 // mountConfig reads the options of a mount. It touches nothing.

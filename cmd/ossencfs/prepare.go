@@ -6,6 +6,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/ossencfs/ossencfs/keys"
@@ -107,7 +108,7 @@ func (cfg *mountConfig) tidy() {
 	if !cfg.madeCacheDir {
 		return
 	}
-	if info, err := os.Stat(cfg.logFile); err == nil && info.Size() == 0 {
+	if info, err := os.Lstat(cfg.logFile); err == nil && info.Mode().IsRegular() && info.Size() == 0 && filepath.Dir(cfg.logFile) == cfg.cache.Dir {
 		_ = os.Remove(cfg.logFile) // what is left behind is empty
 	}
 	_ = os.Remove(cfg.cache.Dir) // fails when something is in it, as it should

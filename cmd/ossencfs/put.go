@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -31,38 +32,34 @@ func runPut(ctx context.Context, c *call) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	f, err := os.Open(c.args[0])
+	source, err := localfile.OpenSource(ctx, c.args[0])
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return err
-	case info.IsDir():
+	defer source.Close()
+	if source.Info.IsDir() {
 		return usageError(fmt.Errorf("%s is a directory", c.args[0]), "put uploads single files; mount the bucket to copy a tree")
 	}
 	b, err := c.openBucket(ctx, t, false)
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.putFile(ctx, b, f, info, t.key), b.Close())
+	return errors.Join(c.putFile(ctx, b, source, t.key), b.Close())
 }
 
 // putFile uploads an open file. What is no regular file, such as a pipe, has a size that nobody knows.
-func (c *call) putFile(ctx context.Context, b *object.Bucket, f *os.File, info os.FileInfo, key string) error {
+func (c *call) putFile(ctx context.Context, b *object.Bucket, source *localfile.Source, key string) error {
 	r := c.read()
 	quiet := r.is("quiet")
 	if r.err != nil {
 		return r.err
 	}
-	size := info.Size()
-	if !info.Mode().IsRegular() {
+	size := source.Info.Size()
+	if !source.Info.Mode().IsRegular() {
 		size = -1
 	}
 	bar := c.newProgress(size, filepath.Base(key), quiet)
-	_, err := b.PutFile(ctx, object.FileRequest{Key: key, Source: f, Size: size, Attr: attrOf(info), Progress: bar.add})
+	_, err := b.PutFile(ctx, object.FileRequest{Key: key, Source: source.Reader, Size: size, Attr: attrOf(source.Info), Progress: bar.add})
 	bar.finish()
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -108,20 +108,11 @@ func (p *program) findPin(conn object.Connection, prefix string) (pin, error) {
 
 // checkPrivateFile refuses a file that is not this user's alone.
 func checkPrivateFile(path string) error {
-	info, err := os.Lstat(path)
+	f, err := localfile.Open(path, localfile.Own)
 	if err != nil {
 		return fmt.Errorf("remembered volume: %w", err)
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return fail(exitFailure, fmt.Errorf("remembered volume: %s is not a file", path))
-	case ok && int(st.Uid) != os.Geteuid():
-		return fail(exitFailure, fmt.Errorf("remembered volume: %s belongs to another user", path))
-	case info.Mode().Perm()&0o077 != 0:
-		return fail(exitFailure, fmt.Errorf("remembered volume: %s is open to other users", path), "close it: chmod 600 "+path)
-	}
-	return nil
+	return f.Close()
 }
 
 // pinName is the name of a pin file: the bucket for people, and a hash of what makes it different from others of that name.

@@ -77,7 +77,7 @@ func TestFindPin(t *testing.T) {
 	if err := os.Chmod(first.path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.findPin(conn, "x/y/"); err == nil || !strings.Contains(err.Error(), "open to other users") {
+	if _, err := p.findPin(conn, "x/y/"); err == nil || !strings.Contains(err.Error(), "open to others") {
 		t.Errorf("file open to others: got %v", err)
 	}
 	if err := os.Chmod(filepath.Dir(first.path), 0o755); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // supervisor is the process that a mount is in as long as it lives. It opens no bucket and no key.
@@ -249,7 +250,7 @@ type appendLog string
 
 // Write appends one line.
 func (path appendLog) Write(p []byte) (int, error) {
-	f, err := os.OpenFile(string(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+	f, err := localfile.OpenLog(string(path))
 	if err != nil {
 		return 0, err
 	}

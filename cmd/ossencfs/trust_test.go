@@ -59,7 +59,7 @@ func TestAcceptForeignElsewhere(t *testing.T) {
 		}
 	}
 	p, _, _ := testProgram(t, map[string]string{"HOME": t.TempDir(), "OSSENCFS_ACCEPT_FOREIGN": "a,b/c"})
-	v, err := p.resolve(options, values{}, "")
+	v, err := p.resolve(t.Context(), options, values{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (v *verifyOutput) run(ctx context.Context, what string, o verifyOrder, resu
 		return err
 	}
 	if resume {
-		if err := state.load(); err != nil {
+		if err := state.load(ctx); err != nil {
 			return err
 		}
 		o.After = state.After

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -37,17 +39,10 @@ func (p *program) openVerifyState(what string, deep bool) (*verifyState, error) 
 }
 
 // load reads what was saved. Without a file the verification begins at the front.
-func (s *verifyState) load() error {
-	info, err := os.Stat(s.path)
+func (s *verifyState) load(ctx context.Context) error {
+	raw, err := localfile.Read(ctx, s.path, localfile.Own, maxVerifyState)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil
-	}
-	var raw []byte
-	if err == nil && info.Size() > maxVerifyState {
-		err = fmt.Errorf("it has %d bytes", info.Size())
-	}
-	if err == nil {
-		raw, err = os.ReadFile(s.path)
 	}
 	var saved verifyState
 	if err == nil {

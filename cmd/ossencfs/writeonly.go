@@ -111,10 +111,7 @@ func (cfg *mountConfig) loadHost(ctx context.Context) error {
 
 // bundleHint says what to do about a file that cannot be used.
 func bundleHint(err error, file string) string {
-	switch {
-	case errors.Is(err, keys.ErrExposed):
-		return "it must be yours alone: chmod 600 " + file
-	case errors.Is(err, keys.ErrBundle):
+	if errors.Is(err, keys.ErrBundle) {
 		return "want a file that `ossencfs key export-host` wrote"
 	}
 	return ""

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"go/ast"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,38 @@ func TestOnePrinter(t *testing.T) {
 	})
 	for path := range unused {
 		t.Errorf("the table has %s, which does not print", path)
+	}
+}
+
+// mayOpen are the calls that open files by names which no user gives, with their reason. Files that a user names are opened by localfile,
+// and those of cache and index lie in a folder that is this user's alone.
+var mayOpen = map[string]string{
+	"cmd/ossencfs/runtimedir.go":  "the runtime folder, which is private",
+	"cmd/ossencfs/mountpoint.go":  "folders, the kernel's files",
+	"cmd/ossencfs/prepare.go":     "/etc/fuse.conf",
+	"cmd/ossencfs/daemon.go":      "the kernel's file",
+	"cmd/ossencfs/verifystate.go": "the state folder, which is private",
+	"cmd/ossencfs/demo.go":        "the folder of the demo, which is private",
+	"keys/passphrase.go":          "/dev/tty",
+}
+
+func TestOneOpener(t *testing.T) {
+	openers := []string{"os.Open", "os.OpenFile", "os.ReadFile", "os.Create", "os.WriteFile", "unix.Open", "unix.Openat"}
+	unused := map[string]bool{}
+	for path := range mayOpen {
+		unused[path] = true
+	}
+	selectors(t, func(s source, at ast.Node, name string) {
+		room, _, _ := strings.Cut(s.path, "/")
+		if !slices.Contains(openers, name) || !slices.Contains([]string{"cmd", "keys", "oss", "object", "cipher"}, room) {
+			return
+		}
+		delete(unused, s.path)
+		if mayOpen[s.path] == "" {
+			t.Errorf("%v: %s: open what a user names with localfile", s.fset.Position(at.Pos()), name)
+		}
+	})
+	for path := range unused {
+		t.Errorf("the table has %s, which opens nothing", path)
 	}
 }

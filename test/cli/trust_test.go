@@ -68,7 +68,7 @@ func TestFirstMountMakesAVolume(t *testing.T) {
 	if err := os.RemoveAll(w.Cache); err != nil {
 		t.Fatal(err)
 	}
-	ask(t, w, nil, mountArgs(w)...).want(t, 1, "open to other users", "chmod 600 "+pinned)
+	ask(t, w, nil, mountArgs(w)...).want(t, 1, "open to others", "chmod 600 "+pinned)
 	wantNothingLeft(t, w)
 }
 

@@ -57,7 +57,11 @@ func ext4(t *testing.T) string {
 func openFolder(t *testing.T, dir string) string {
 	t.Helper()
 	must(t, os.Chmod(dir, 0o777))
-	for d := filepath.Dir(dir); d != "/" && d != filepath.Clean(os.TempDir()); d = filepath.Dir(d) {
+	own := filepath.Clean(os.TempDir()) + "/"
+	if !strings.HasPrefix(dir, own) {
+		t.Fatalf("%s is not below %s, and no other folder is to be opened", dir, own)
+	}
+	for d := filepath.Dir(dir); strings.HasPrefix(d, own); d = filepath.Dir(d) {
 		must(t, os.Chmod(d, 0o711))
 	}
 	return dir
