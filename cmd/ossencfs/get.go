@@ -87,22 +87,29 @@ func getFile(ctx context.Context, b *object.Bucket, key, dest string, force bool
 	if err != nil {
 		return err
 	}
-	mode := os.FileMode(0o600)
-	if info.HasAttr {
-		mode = os.FileMode(info.Attr.Mode & 0o777)
-	}
-	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
+	if err := errors.Join(giveAttr(f, &info), f.Sync()); err != nil {
 		return err
-	}
-	if mtime := time.Unix(0, info.Attr.Mtime); info.Attr.Mtime != 0 {
-		if err := os.Chtimes(f.Name(), mtime, mtime); err != nil {
-			return err
-		}
 	}
 	if err := rename(f.Name(), dest, force); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// giveAttr gives a file mode and time of its object when a key holder wrote them, and no rights but those of reading, writing and
+// executing. The file of any other object is this user's alone, as it was made: its headers are whatever the bucket's owner likes.
+func giveAttr(f *os.File, info *object.Info) error {
+	if info.State != object.StateAuthentic || !info.HasAttr {
+		return nil
+	}
+	if err := f.Chmod(os.FileMode(info.Attr.Mode & 0o777)); err != nil {
+		return err
+	}
+	if info.Attr.Mtime == 0 {
+		return nil
+	}
+	at := time.Unix(0, info.Attr.Mtime)
+	return os.Chtimes(pathOf(f), at, at) // whatever has its name by now
 }
 
 // rename gives a file its final name; without force it does not replace one that appeared meanwhile.

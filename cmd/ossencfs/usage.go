@@ -182,7 +182,8 @@ example:
 const getUsage = `usage: ossencfs get oss://BUCKET/KEY FILE [options]
 
 Downloads one object and decrypts it into FILE, which appears when it is whole; "-" is the standard output. When FILE is
-a directory, the object's name is used in it. Objects that were never encrypted are read too.
+a directory, the object's name is used in it. Objects that were never encrypted are read too. FILE gets mode and time of an
+object that a key holder wrote, without set-user-id bits; the file of any other object is for you alone (mode 0600).
 
     --quiet                     no progress bar
     --force                     replace FILE when it exists
