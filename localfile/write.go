@@ -50,6 +50,16 @@ func checkLog(f *os.File, path string) error {
 	return blocking(f)
 }
 
+// CheckReplace refuses a path at which something else than a file stands, directly or behind a symbolic link: a rename would put a file in
+// the place of a device.
+func CheckReplace(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return notRegular(path, info.Mode())
+	}
+	return nil
+}
+
 // WriteNew writes a file that must not exist yet, else it is fs.ErrExist, and syncs it. After a failure no half file is left.
 func WriteNew(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the user names the file

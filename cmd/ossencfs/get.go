@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -48,6 +49,11 @@ func runGet(ctx context.Context, c *call) error {
 	}
 	if _, err := os.Lstat(dest); dest != "-" && !force && !errors.Is(err, iofs.ErrNotExist) {
 		return fail(exitFailure, fmt.Errorf("%s exists already", dest), "--force replaces it")
+	}
+	if dest != "-" {
+		if err := localfile.CheckReplace(dest); err != nil {
+			return fail(exitFailure, err, "- is the standard output")
+		}
 	}
 	b, err := c.openBucket(ctx, t, true)
 	if err != nil {

@@ -64,7 +64,7 @@ a recovery code, the memory of this machine. Exit code 0 when nothing is, 11 whe
 older than this machine knows, or was removed.
 ` + manageUsage + `
 example:
-    ossencfs key check oss://my-bucket --region cn-hangzhou --recovery-code-file /media/usb/code
+    ossencfs key check oss://my-bucket --region cn-hangzhou --recovery-code-file <(cat /media/usb/code)
 `
 
 const keyAddUsage = `usage: ossencfs key add oss://BUCKET[/PREFIX] --new-rsa-key FILE | --new-kms-key ID | --recovery [options]

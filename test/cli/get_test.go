@@ -75,3 +75,21 @@ func TestGetGivesNoUnprovedMode(t *testing.T) {
 		t.Errorf("--force: got %v, %v", info, err)
 	}
 }
+
+// TestGetReplacesOnlyFiles: with --force a file takes the place of a file, not of a pipe or a device.
+func TestGetReplacesOnlyFiles(t *testing.T) {
+	w := procenv.New(t)
+	pipe := fifo(t, w)
+	link := filepath.Join(w.Base, "link")
+	if err := os.Symlink(pipe, link); err != nil {
+		t.Fatal(err)
+	}
+	url := "oss://" + procenv.Bucket + "/x"
+	ask(t, w, nil, "put", w.Key, url, "--rsa-key", w.Key).want(t, ok)
+	for _, name := range []string{pipe, link} {
+		ask(t, w, nil, "get", url, name, "--rsa-key", w.Key, "--force").want(t, 1, "is a named pipe, not a file", "hint: - is the standard output")
+		if info, err := os.Stat(name); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+			t.Errorf("%s: got %v, %v", name, info, err)
+		}
+	}
+}
