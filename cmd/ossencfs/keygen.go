@@ -7,6 +7,8 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/ossencfs/ossencfs/keys"
 )
@@ -29,6 +31,8 @@ func runKeygen(ctx context.Context, c *call) error {
 	r := c.read()
 	r.choice("bits")
 	bits := int(r.number("bits", 10, 0, keys.MinRSABits, keys.MaxRSABits))
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	source, ask := r.passphraseSource(ctx, ""), r.is("passphrase")
 	if r.err != nil {
 		return r.err

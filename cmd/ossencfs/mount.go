@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache"
@@ -78,7 +80,12 @@ func runMount(ctx context.Context, c *call) error {
 	}
 	typed := secrets{}
 	defer typed.wipe()
-	p, err := c.prepare(ctx, cfg, typed)
+	asking, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // a prompt must not leave the terminal silent
+	p, err := c.prepare(asking, cfg, typed)
+	if err == nil {
+		err = asking.Err()
+	}
+	stop()
 	if err != nil {
 		return err
 	}

@@ -117,8 +117,22 @@ func TestPromptIsInterrupted(t *testing.T) {
 	w := procenv.New(t)
 	pass := write(t, filepath.Join(w.Base, "pass"), "passphrase", 0o600)
 	locked := otherKey(t, w, "locked.pem", "--key-passphrase-file", pass)
+	for name, args := range map[string][]string{
+		"get":    {"get", "oss://" + procenv.Bucket + "/x", "-", "--rsa-key", locked},
+		"mount":  {"mount", "oss://" + procenv.Bucket, w.Dir, "--rsa-key", locked, "--cache-dir", w.Cache},
+		"keygen": {"keygen", filepath.Join(w.Base, "new.pem"), "--passphrase"},
+		"key":    {"key", "check", "oss://" + procenv.Bucket, "--recovery-code"},
+	} {
+		t.Run(name, func(t *testing.T) { interruptPrompt(t, w, args) })
+	}
+	wantNothingLeft(t, w)
+}
+
+// interruptPrompt runs a command on a terminal until it asks, and types Ctrl-C.
+func interruptPrompt(t *testing.T, w *procenv.World, args []string) {
+	t.Helper()
 	master, slave := terminal(t)
-	cmd := exec.Command(procenv.Binary(t), "get", "oss://"+procenv.Bucket+"/x", "-", "--rsa-key", locked)
+	cmd := exec.Command(procenv.Binary(t), args...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = w.Env(), slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
