@@ -17,6 +17,7 @@ import (
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
 
+	"github.com/ossencfs/ossencfs/endpoint"
 	"github.com/ossencfs/ossencfs/localfile"
 )
 
@@ -24,10 +25,11 @@ import (
 type KMSConfig struct {
 	KeyID    string // id or alias of the key (alias/NAME)
 	Region   string // as in cn-hangzhou
-	Endpoint string // host[:port], or a URL whose scheme then counts; empty: kms.REGION.aliyuncs.com
-	Scheme   string // https (default) or http; http is for emulators: the secrets travel in it
-	CAFile   string // PEM certificates to trust besides the system's
-	MatDesc  map[string]string
+	Endpoint string // host[:port] or URL; empty: kms.REGION.aliyuncs.com
+	// AllowHTTP lets an http endpoint be on another machine: secrets travel in clear.
+	AllowHTTP bool
+	CAFile    string // PEM certificates to trust besides the system's
+	MatDesc   map[string]string
 	// Passphrase binds wraps to it as the Python SDK's AliKMSProvider does: by the EncryptionContext
 	// {"x-passphrase":"..."}. The Go and Java SDKs cannot read such wraps. At most one of Passphrase and
 	// EncryptionContext may be set.
@@ -120,25 +122,17 @@ func NewKMS(c KMSConfig) (*KMS, error) {
 
 // setEndpoint works out scheme and host.
 func (k *KMS) setEndpoint(c KMSConfig) error {
-	k.scheme = strings.ToLower(c.Scheme)
-	host := c.Endpoint
-	if scheme, rest, ok := strings.Cut(host, "://"); ok {
-		k.scheme, host = strings.ToLower(scheme), rest
+	if c.Endpoint == "" {
+		c.Endpoint = "kms." + c.Region + ".aliyuncs.com"
 	}
-	host = strings.TrimSuffix(host, "/")
-	if host == "" {
-		host = "kms." + c.Region + ".aliyuncs.com"
+	u, err := endpoint.Parse(c.Endpoint)
+	if err == nil {
+		err = endpoint.Check(u, "", c.AllowHTTP)
 	}
-	if k.scheme == "" {
-		k.scheme = "https"
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if k.scheme != "https" && k.scheme != "http" {
-		return fmt.Errorf("%w: scheme %q is neither https nor http", ErrConfig, k.scheme)
-	}
-	if strings.ContainsAny(host, "/?#@ ") {
-		return fmt.Errorf("%w: endpoint %q is not a host", ErrConfig, c.Endpoint)
-	}
-	k.domain = host
+	k.scheme, k.domain = u.Scheme, u.Host
 	if k.region == "" {
 		k.region = "cn-hangzhou" // the SDK wants one; with an endpoint given it decides nothing
 	}

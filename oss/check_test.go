@@ -46,7 +46,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		"token":              {func(c *Config) { c.Credentials = Static{ID: s.AccessKeyID(), Secret: s.AccessKeySecret(), Token: "x"} }, ErrCredentials},
 		"provider":           {func(c *Config) { c.Credentials = Static{} }, ErrCredentials},
 		"port":               {func(c *Config) { c.Endpoint = nowhere }, ErrUnreachable},
-		"name":               {func(c *Config) { c.Endpoint, c.Addressing = "http://host.invalid", AddressPath }, ErrUnreachable},
+		"name":               {func(c *Config) { c.Endpoint, c.Addressing = "https://host.invalid", AddressPath }, ErrUnreachable},
 		"unknown authority":  {func(c *Config) { c.Endpoint = s.TLSEndpoint() }, ErrUnreachable},
 		"http on https port": {func(c *Config) { c.Endpoint = strings.Replace(s.TLSEndpoint(), "https", "http", 1) }, ErrWrongEndpoint},
 		"web server":         {func(c *Config) { c.Endpoint = web.URL }, ErrWrongEndpoint},
@@ -148,7 +148,7 @@ func TestAddressingThroughProxy(t *testing.T) {
 		for _, version := range []SignVersion{SignV4, SignV1} {
 			t.Run(name+"/"+string(version), func(t *testing.T) {
 				cfg := emulatedConfig(s)
-				cfg.Proxy, cfg.SignVersion = withUser, version
+				cfg.Proxy, cfg.SignVersion, cfg.AllowHTTP = withUser, version, true
 				tt.change(&cfg)
 				b := bucketUnderTest{opened(t, cfg), name + "/"}
 				b.put(t, "a b/c", "text", PutOptions{})
@@ -165,6 +165,7 @@ func TestAddressingThroughProxy(t *testing.T) {
 		}
 	}
 	cfg := emulatedConfig(s)
+	cfg.AllowHTTP = true
 	cfg.Endpoint, cfg.Proxy = "http://oss-cn-hangzhou.aliyuncs.com", strings.Replace(proxy, "://", "://me:wrong@", 1)
 	if err := opened(t, cfg).Check(t.Context()); err == nil || strings.Contains(err.Error(), "wrong@") {
 		t.Errorf("proxy with a wrong password: got %v", err)

@@ -1,12 +1,12 @@
 package oss
 
 import (
-	"fmt"
 	"net"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/ossencfs/ossencfs/endpoint"
 )
 
 // Addressing says where the bucket's name stands in a request.
@@ -39,6 +39,7 @@ type Config struct {
 	Addressing  Addressing  // AddressAuto when empty
 	Internal    bool        // with a derived endpoint: the one inside Alibaba's network
 	Accelerate  bool        // with a derived endpoint: transfer acceleration
+	AllowHTTP   bool        // with an http endpoint on another machine, or http through a proxy there: send tokens in clear
 	Proxy       string      // proxy URL; empty: HTTPS_PROXY, HTTP_PROXY, NO_PROXY; "direct": none
 	CAFile      string      // PEM file of further certificate authorities to trust
 	Credentials Provider    // who we are; required
@@ -75,9 +76,15 @@ func (c Config) resolved() (Config, error) {
 	if c.Endpoint == "" {
 		c.Endpoint = c.derivedEndpoint()
 	}
-	u, err := parseEndpoint(c.Endpoint)
+	if c.Endpoint == "" {
+		return c, invalid("Open", "", "neither endpoint nor region is set")
+	}
+	u, err := endpoint.Parse(c.Endpoint)
+	if err == nil {
+		err = endpoint.Check(u, c.Proxy, c.AllowHTTP)
+	}
 	if err != nil {
-		return c, err
+		return c, &Error{Op: "Open", kind: ErrInvalid, Err: err, unsent: true}
 	}
 	if rest, ok := strings.CutPrefix(u.Host, c.Bucket+"."); ok && aliyunHost.MatchString(u.Hostname()) {
 		u.Host = rest // users paste the bucket's own domain from the console
@@ -93,7 +100,7 @@ func (c Config) resolved() (Config, error) {
 	}
 	if c.Addressing == AddressAuto {
 		c.Addressing = AddressVirtual
-		if isLocal(u.Hostname()) {
+		if isAddress(u.Hostname()) {
 			c.Addressing = AddressPath
 		}
 	}
@@ -155,37 +162,8 @@ func (c Config) derivedEndpoint() string {
 	return "https://oss-" + c.Region + ".aliyuncs.com"
 }
 
-// parseEndpoint reads host[:port] or a URL of it; without a scheme it is https, but http on localhost.
-func parseEndpoint(s string) (*url.URL, error) {
-	if s == "" {
-		return nil, invalid("Open", "", "neither endpoint nor region is set")
-	}
-	if !strings.Contains(s, "://") {
-		host := s
-		if h, _, err := net.SplitHostPort(s); err == nil {
-			host = h
-		}
-		scheme := "https://"
-		if isLocal(host) {
-			scheme = "http://"
-		}
-		s = scheme + s
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return nil, &Error{Op: "Open", kind: ErrInvalid, Message: "endpoint", Err: fmt.Errorf("parse: %w", err), unsent: true}
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
-		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, invalid("Open", "", "endpoint %q: want https://HOST[:PORT] and nothing more", u.Redacted())
-	}
-	return u, nil
-}
-
-// isLocal reports whether host is an IP address or localhost, where no bucket can be part of the name.
-func isLocal(host string) bool {
-	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil
-}
+// isAddress reports whether host is an IP address or localhost, where no bucket can be part of the name.
+func isAddress(host string) bool { return host == "localhost" || net.ParseIP(host) != nil }
 
 func orDefault(d, def time.Duration) time.Duration {
 	if d <= 0 {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ossencfs/ossencfs/endpoint"
 )
 
 func TestConfigResolved(t *testing.T) {
@@ -25,6 +27,8 @@ func TestConfigResolved(t *testing.T) {
 		{"bucket domain pasted", Config{Endpoint: "bucket.oss-cn-beijing.aliyuncs.com"}, "https://oss-cn-beijing.aliyuncs.com", "cn-beijing", AddressVirtual},
 		{"address", Config{Endpoint: "http://127.0.0.1:9000", Region: "r"}, "http://127.0.0.1:9000", "r", AddressPath},
 		{"address without scheme", Config{Endpoint: "127.0.0.1:9000", Region: "r"}, "http://127.0.0.1:9000", "r", AddressPath},
+		{"address of another machine without scheme", Config{Endpoint: "10.1.2.3:9000", Region: "r"}, "https://10.1.2.3:9000", "r", AddressPath},
+		{"http to another machine, allowed", Config{Endpoint: "http://10.1.2.3", Region: "r", AllowHTTP: true}, "http://10.1.2.3", "r", AddressPath},
 		{"ipv6", Config{Endpoint: "http://[::1]:9000", Region: "r"}, "http://[::1]:9000", "r", AddressPath},
 		{"localhost", Config{Endpoint: "localhost:9000", Region: "r"}, "http://localhost:9000", "r", AddressPath},
 		{"cname", Config{Endpoint: "files.example.com", Region: "cn-hangzhou", Addressing: AddressCNAME}, "https://files.example.com", "cn-hangzhou", AddressCNAME},
@@ -60,6 +64,8 @@ func TestOpenRefuses(t *testing.T) {
 		"no region":         {func(c *Config) { c.Region = "" }, ErrInvalid},
 		"endpoint path":     {func(c *Config) { c.Endpoint = "https://host/path" }, ErrInvalid},
 		"endpoint password": {func(c *Config) { c.Endpoint = "https://u:p@host" }, ErrInvalid},
+		"http":              {func(c *Config) { c.Endpoint = "http://oss-cn-hangzhou.aliyuncs.com" }, endpoint.ErrPlain},
+		"http by a proxy":   {func(c *Config) { c.Proxy = "http://proxy.example:3128" }, endpoint.ErrPlain},
 		"endpoint scheme":   {func(c *Config) { c.Endpoint = "ftp://host" }, ErrInvalid},
 		"endpoint garbage":  {func(c *Config) { c.Endpoint = "http://[::1" }, ErrInvalid},
 		"sign version":      {func(c *Config) { c.SignVersion = "v9" }, ErrInvalid},

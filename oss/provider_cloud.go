@@ -3,12 +3,23 @@ package oss
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/aliyun/credentials-go/credentials/providers"
+
+	"github.com/ossencfs/ossencfs/endpoint"
 )
+
+// credentials-go copies http.DefaultTransport for each of its requests, follows redirects, and asks the metadata service through a
+// proxy of the environment: this is the only door to it.
+func init() {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t.Proxy = endpoint.ProxyForCredentials
+	}
+}
 
 // cloudLifetime is how long an answer of credentials-go is used before it is asked again. It renews by itself when
 // less than three minutes are left, so a question is cheap and its answer good for at least that long.

@@ -3,6 +3,8 @@ package oss
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/aliyun/credentials-go/credentials/providers"
+
+	"github.com/ossencfs/ossencfs/endpoint"
 )
 
 // clearEnv hides the machine's own credentials from a test.
@@ -284,5 +288,22 @@ func TestCommandGetsNoSecrets(t *testing.T) {
 	line := `case "$(env)" in *canary*) exit 3;; esac; printf '{"access_key_id":"%s","access_key_secret":"s"}' "$OTHER"`
 	if got, err := Command(line).Credentials(t.Context()); err != nil || got.ID != "kept" {
 		t.Errorf("got %v, %v, want the id of the environment that was left", got, err)
+	}
+}
+
+// TestCredentialsKeepToTheRuleForHTTP: credentials-go sends with a copy of the default transport, and follows redirects.
+func TestCredentialsKeepToTheRuleForHTTP(t *testing.T) {
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the default transport is %T", http.DefaultTransport)
+	}
+	client := &http.Client{Transport: transport.Clone()}
+	redirecting := httptest.NewServer(http.RedirectHandler("http://sts.example.com/", http.StatusTemporaryRedirect))
+	defer redirecting.Close()
+	for _, address := range []string{"http://sts.example.com/", redirecting.URL} {
+		resp, err := client.Post(address, "text/plain", strings.NewReader("token"))
+		if !errors.Is(err, endpoint.ErrPlain) {
+			t.Errorf("%s: got %v, %v, want %v", address, resp, err, endpoint.ErrPlain)
+		}
 	}
 }

@@ -21,6 +21,7 @@ func (r *reader) connection(bucket string) object.Connection {
 		Addressing:  object.Addressing(r.choice("addressing")),
 		Internal:    r.is("internal"),
 		Accelerate:  r.is("accelerate"),
+		AllowHTTP:   r.is("allow-http"),
 		Proxy:       r.text("proxy"),
 		CAFile:      r.text("ca-file"),
 		Credentials: r.credentials(),

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/endpoint"
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
@@ -54,7 +55,6 @@ var explanations = []struct {
 	{keys.ErrUnwrap, exitKey, "the cache folder or object was made under another key; another --cache-dir begins a new cache"},
 	{keys.ErrKMSDenied, exitCredentials, "the access key needs kms:GenerateDataKey, kms:Encrypt and kms:Decrypt for this KMS key"},
 	{keys.ErrKMSUnreachable, exitUnreachable, "look at --kms-endpoint and --kms-region"},
-	{keys.ErrConfig, exitUsage, ""},
 	{object.ErrNoSuchBucket, exitBucket, "look at the bucket's name, its region and the endpoint; `ossutil mb` makes a bucket"},
 	{object.ErrWrongEndpoint, exitBucket, "look at --endpoint and --region: they must be the bucket's own"},
 	{object.ErrNotFound, exitBucket, ""},
@@ -66,6 +66,8 @@ var explanations = []struct {
 	{object.ErrUnavailable, exitUnreachable, "look at the network and try again"},
 	{object.ErrThrottled, exitUnreachable, "OSS asks for fewer requests; try again later"},
 	{context.DeadlineExceeded, exitUnreachable, "look at the network and the endpoints, and try again"},
+	{endpoint.ErrPlain, exitUsage, plainHint},
+	{keys.ErrConfig, exitUsage, ""},
 	{object.ErrInvalid, exitUsage, ""},
 	{object.ErrArchived, exitFailure, "restore the object first: `ossutil restore`"},
 	{cache.ErrLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},

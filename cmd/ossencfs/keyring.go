@@ -154,7 +154,7 @@ func rsaHint(err error) string {
 
 // kms makes a KMS key; it sends nothing. A passphrase becomes the encryption context, as in the Python SDK.
 func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, error) {
-	c := keys.KMSConfig{KeyID: id, Region: l.reader.text("kms-region"), Endpoint: l.reader.text("kms-endpoint"),
+	c := keys.KMSConfig{KeyID: id, Region: l.reader.text("kms-region"), Endpoint: l.reader.text("kms-endpoint"), AllowHTTP: l.conn.AllowHTTP,
 		CAFile: l.conn.CAFile, MatDesc: matdesc, Credentials: l.credentials, Limiter: l.limiter}
 	if c.Region == "" {
 		c.Region = l.conn.Region

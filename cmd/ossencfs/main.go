@@ -131,7 +131,11 @@ func (p *program) call(ctx context.Context, cmd *command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return cmd.run(ctx, &call{program: p, options: cmd.options, values: v, args: rest, given: args})
+	c := &call{program: p, options: cmd.options, values: v, args: rest, given: args}
+	if err := c.checkEndpoints(); err != nil {
+		return err
+	}
+	return cmd.run(ctx, c)
 }
 
 // help prints the overview, or the manual of a command.

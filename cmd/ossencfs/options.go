@@ -24,6 +24,7 @@ var (
 	}
 	bucketOptions = []option{
 		{name: "endpoint", arg: "URL", env: "OSS_ENDPOINT", help: "endpoint of OSS; made from the region when absent"},
+		{name: "allow-http", help: "let an http:// endpoint of OSS or KMS be on another machine, where everybody on the way sees tokens, keys from KMS and signed requests"},
 		{name: "region", arg: "REGION", env: "OSS_REGION", help: "region as cn-hangzhou; taken from an aliyuncs.com endpoint when absent"},
 		{name: "internal", help: "use the endpoint inside Alibaba Cloud's network"},
 		{name: "accelerate", help: "use the transfer acceleration endpoint"},

@@ -33,6 +33,7 @@ example:
 const bucketUsage = `
 bucket and credentials:
     --endpoint URL              endpoint of OSS (or OSS_ENDPOINT); made from the region when absent
+    --allow-http                let it, or that of KMS, be http:// to another machine
     --region REGION             region as cn-hangzhou (or OSS_REGION)
     --internal, --accelerate    the endpoint inside Alibaba Cloud, or the accelerated one
     --addressing auto|virtual|path|cname, --sign-version v4|v1, --proxy URL, --ca-file FILE

@@ -103,11 +103,15 @@ func (r *reader) bad(name, why string) {
 	if r.err != nil {
 		return
 	}
-	from := r.values[name].from
-	if from == "" {
-		from = "--" + name
+	r.err = usageError(fmt.Errorf("%s: %q cannot be used: %s", r.from(name), r.text(name), why))
+}
+
+// from is where an option was set.
+func (r *reader) from(name string) string {
+	if from := r.values[name].from; from != "" {
+		return from
 	}
-	r.err = usageError(fmt.Errorf("%s: %q cannot be used: %s", from, r.text(name), why))
+	return "--" + name
 }
 
 // sizeUnits are the factors of sizes; a bare letter is binary, as for dd and rclone.

@@ -64,7 +64,7 @@ func TestMountRefusesWrongBucketAndCredentials(t *testing.T) {
 			usage, []string{"No_Bucket", "lower-case"}},
 		{"wrong region", nil, mountArgs(w, "--region", "us-west-1"), bucket, []string{"region", "hint: look at --endpoint and --region"}},
 		{"nothing listens", nil, mountArgs(w, "--endpoint", "http://"+closedPort(t)), unreachable, []string{"server unreachable", "hint: look at --endpoint"}},
-		{"no such host", nil, mountArgs(w, "--endpoint", "http://no-such-host.invalid"), unreachable, []string{"no-such-host.invalid", "hint: look at --endpoint"}},
+		{"no such host", nil, mountArgs(w, "--endpoint", "https://no-such-host.invalid"), unreachable, []string{"no-such-host.invalid", "hint: look at --endpoint"}},
 		{"server that is not OSS", nil, mountArgs(w, "--endpoint", web.URL), bucket, []string{"wrong region or endpoint"}},
 		{"endpoint that is no endpoint", nil, mountArgs(w, "--endpoint", "http://host/path"), usage, []string{"http://host/path"}},
 		{"unknown access key", []string{"OSS_ACCESS_KEY_ID=LTAI0000"}, mountArgs(w), credentials, []string{"credentials refused", "hint: look at OSS_ACCESS_KEY_ID"}},

@@ -80,7 +80,7 @@ func (r *rig) connect(s *emulator.Server, c *object.Connection) {
 	c.Endpoint, c.Credentials = "http://"+r.line.addr, r
 	if r.name != "" {
 		_, port, _ := net.SplitHostPort(r.line.addr)
-		c.Endpoint = "http://" + r.name + ":" + port
+		c.Endpoint, c.AllowHTTP = "http://"+r.name+":"+port, true
 	}
 	c.ConnectTimeout, c.CallTimeout, c.LongTimeout, c.BodyTimeout, c.Retries = deadline, deadline/2, deadline/2, deadline/2, 1
 }
