@@ -18,10 +18,10 @@ import (
 const statusTimeout = 5 * time.Second
 
 // client is an HTTP client of one session's control socket.
-func (r *record) client(dir string) *http.Client {
+func (r *record) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return r.dial(dir) },
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return r.dial() },
 	}}
 }
 
@@ -50,11 +50,11 @@ func cutOff(err error) bool {
 }
 
 // askStatus asks a session how it is.
-func (r *record) askStatus(ctx context.Context, dir string) (m mountStatus, err error) {
+func (r *record) askStatus(ctx context.Context) (m mountStatus, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	err = r.again(ctx, func() error {
-		m, err = r.askStatusOnce(ctx, dir)
+		m, err = r.askStatusOnce(ctx)
 		return err
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -66,12 +66,12 @@ func (r *record) askStatus(ctx context.Context, dir string) (m mountStatus, err 
 // errNoDaemon is what `status` shows while nobody answers.
 var errNoDaemon = fmt.Errorf("no answer within %v; if its daemon is being started again, the log says why that takes long", statusTimeout)
 
-func (r *record) askStatusOnce(ctx context.Context, dir string) (mountStatus, error) {
+func (r *record) askStatusOnce(ctx context.Context) (mountStatus, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://session/status", nil)
 	if err != nil {
 		return mountStatus{}, err
 	}
-	resp, err := r.client(dir).Do(req)
+	resp, err := r.client().Do(req)
 	if err != nil {
 		return mountStatus{}, err
 	}
@@ -88,10 +88,10 @@ const maxStatus = 64 << 20
 
 // order asks a session for something that takes time, and that may be asked for again. tell gets its progress; the last event is
 // returned.
-func (r *record) order(ctx context.Context, dir, what string, body request, tell func(event)) (e event, err error) {
+func (r *record) order(ctx context.Context, what string, body request, tell func(event)) (e event, err error) {
 	asked := false
 	err = r.again(ctx, func() error {
-		e, err = r.orderOnce(ctx, dir, what, body, tell)
+		e, err = r.orderOnce(ctx, what, body, tell)
 		asked = asked || cutOff(err)
 		return err
 	})
@@ -102,7 +102,7 @@ func (r *record) order(ctx context.Context, dir, what string, body request, tell
 	return e, err
 }
 
-func (r *record) orderOnce(ctx context.Context, dir, what string, body request, tell func(event)) (event, error) {
+func (r *record) orderOnce(ctx context.Context, what string, body request, tell func(event)) (event, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return event{}, err
@@ -111,7 +111,7 @@ func (r *record) orderOnce(ctx context.Context, dir, what string, body request, 
 	if err != nil {
 		return event{}, err
 	}
-	resp, err := r.client(dir).Do(req)
+	resp, err := r.client().Do(req)
 	if err != nil {
 		return event{}, err
 	}

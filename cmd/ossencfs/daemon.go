@@ -236,7 +236,7 @@ func (d *daemon) adopt(ctx context.Context, c *cache.Cache, o fs.Options) (*fs.S
 		d.hello.Health = a.Health
 	}
 	rec := about.Record
-	rec.name = about.RecordName
+	rec.name, rec.dir = about.RecordName, about.RecordDir
 	listener, err := net.FileListener(d.listener)
 	if err = errors.Join(err, d.listener.Close()); err != nil {
 		return nil, nil, nil, fmt.Errorf("control socket: %w", err)

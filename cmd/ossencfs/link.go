@@ -63,6 +63,7 @@ type message struct {
 	Dir        string  `json:"dir,omitempty"` // the mount point
 	Record     *record `json:"record,omitempty"`
 	RecordName string  `json:"record_name,omitempty"`
+	RecordDir  string  `json:"record_dir,omitempty"`
 	Health     health  `json:"health,omitzero"`
 	Init       []byte  `json:"init,omitempty"`
 	Reply      []byte  `json:"reply,omitempty"`

@@ -1,46 +1,68 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"sort"
-	"strings"
+	"slices"
+	"strconv"
 	"syscall"
-	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// record says where a session is to be found. It holds no secret. The file is NAME.json in the runtime folder, its socket
-// NAME.sock beside it.
-type record struct {
-	Mountpoint string    `json:"mountpoint"`
-	Source     string    `json:"source"` // oss://BUCKET[/PREFIX]
-	PID        int       `json:"pid"`
-	CacheDir   string    `json:"cache_dir"`
-	LogFile    string    `json:"log_file,omitempty"` // empty in the foreground
-	Started    time.Time `json:"started"`
-
-	name string // file name without its ending
+// runtimePlaces are the folders of a user's records and sockets.
+type runtimePlaces struct {
+	own    string   // where a new mount leaves its own; "" when there is no such place
+	others []string // where a mount that was made in other surroundings, or by an earlier release, may have left its own
 }
 
-// runtimeDir is the folder of records and sockets, only for this user.
-func (p *program) runtimeDir() string {
-	switch dir, uid := p.getenv("OSSENCFS_RUNTIME_DIR"), os.Geteuid(); {
-	case dir != "":
-		return dir
-	case p.getenv("XDG_RUNTIME_DIR") != "":
-		return filepath.Join(p.getenv("XDG_RUNTIME_DIR"), "ossencfs")
-	case uid == 0:
-		return "/run/ossencfs"
-	default:
-		return filepath.Join(os.TempDir(), fmt.Sprintf("ossencfs-%d", uid))
+// all lists the folders to look into.
+func (r runtimePlaces) all() []string {
+	if r.own == "" {
+		return r.others
 	}
+	return append([]string{r.own}, r.others...)
+}
+
+// runtimePlaces finds them. A folder that somebody else could have made first, as in the temporary folder, is no place for a new mount:
+// he would keep all others from mounting. Root does not follow XDG_RUNTIME_DIR, which may be that of the user who became root, and whose
+// folder goes when a login ends.
+func (p *program) runtimePlaces() runtimePlaces {
+	if dir := p.getenv("OSSENCFS_RUNTIME_DIR"); dir != "" {
+		return runtimePlaces{own: dir}
+	}
+	uid := strconv.Itoa(os.Geteuid())
+	var places []string
+	if uid == "0" {
+		places = append(places, "/run/ossencfs")
+	}
+	logins := slices.Compact([]string{filepath.Clean(p.getenv("XDG_RUNTIME_DIR")), filepath.Join("/run/user", uid)})
+	for _, login := range logins {
+		if filepath.IsAbs(login) && checkPrivateDir(login) == nil {
+			places = append(places, filepath.Join(login, "ossencfs"))
+		}
+	}
+	if state, err := p.stateDir(); err == nil {
+		places = append(places, filepath.Join(state, "run"))
+	}
+	r := runtimePlaces{}
+	if len(places) > 0 {
+		r.own, r.others = places[0], places[1:]
+	}
+	r.others = append(r.others, filepath.Join(os.TempDir(), "ossencfs-"+uid)) // of earlier releases
+	return r
+}
+
+// runtimeDir is the folder for the record and socket of a new mount.
+func (p *program) runtimeDir() (string, error) {
+	dir := p.runtimePlaces().own
+	if dir == "" {
+		return "", usageError(errors.New("there is no place for the control socket: neither XDG_RUNTIME_DIR nor HOME is set"), "name a folder in OSSENCFS_RUNTIME_DIR")
+	}
+	return filepath.Abs(dir)
 }
 
 // makePrivateDir makes a folder for this user alone, or checks that it is one.
@@ -53,10 +75,37 @@ func makePrivateDir(dir string) error {
 
 // checkPrivateDir refuses a folder that others could have filled.
 func checkPrivateDir(dir string) error {
-	info, err := os.Lstat(dir)
+	f, err := openPrivateDir(dir)
 	if err != nil {
 		return err
 	}
+	return f.Close()
+}
+
+// openPrivateDir opens a folder and refuses it when others could have filled it. What is then reached through the open folder is in the
+// one that was checked.
+func openPrivateDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	var info iofs.FileInfo
+	if err == nil {
+		info, err = f.Stat()
+	} else if is, failed := os.Lstat(dir); failed == nil { // what it is says more than why it cannot be opened
+		info = is
+	}
+	if info != nil {
+		if wrong := privateDir(dir, info); wrong != nil {
+			err = wrong
+		}
+	}
+	if err != nil && f != nil {
+		err = errors.Join(err, f.Close())
+		f = nil
+	}
+	return f, err
+}
+
+// privateDir says what is wrong with a folder that should be this user's alone.
+func privateDir(dir string, info iofs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.IsDir():
@@ -67,145 +116,4 @@ func checkPrivateDir(dir string) error {
 		return fail(exitFailure, fmt.Errorf("%s is open to other users", dir), "close it: chmod 700 "+dir)
 	}
 	return nil
-}
-
-// newRecord names a session.
-func newRecord(mountpoint, source, cacheDir, logFile string) *record {
-	sum := sha256.Sum256([]byte(mountpoint))
-	pid := os.Getpid()
-	return &record{Mountpoint: mountpoint, Source: source, PID: pid, CacheDir: cacheDir, LogFile: logFile, Started: time.Now().UTC(),
-		name: fmt.Sprintf("%s-%d", hex.EncodeToString(sum[:6]), pid)}
-}
-
-// listen makes the control socket and then the record. The caller removes both with forget.
-func (r *record) listen(dir string) (*net.UnixListener, error) {
-	if err := makePrivateDir(dir); err != nil {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
-	defer d.Close()
-	socket := filepath.Join(dir, r.name+".sock")
-	if err := os.Remove(socket); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: shortPath(d, r.name)})
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	l.SetUnlinkOnClose(false)
-	raw, err := json.Marshal(r)
-	if err == nil {
-		err = os.Chmod(socket, 0o600)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, r.name+".json"), raw, 0o600)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("control socket: %w", err), l.Close(), r.forget(dir))
-	}
-	return l, nil
-}
-
-// shortPath names a socket in an open folder by a path that fits into a socket address however long the folder's is.
-func shortPath(dir *os.File, name string) string {
-	return fmt.Sprintf("/proc/self/fd/%d/%s.sock", dir.Fd(), name)
-}
-
-// forget removes the record and its socket.
-func (r *record) forget(dir string) error {
-	var errs []error
-	for _, end := range []string{".json", ".sock"} {
-		if err := os.Remove(filepath.Join(dir, r.name+end)); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// dial connects to the session. A record whose session is gone is removed, and errGone returned.
-func (r *record) dial(dir string) (net.Conn, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	conn, err := net.DialTimeout("unix", shortPath(d, r.name), 5*time.Second)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, iofs.ErrNotExist) {
-		return nil, errors.Join(errGone, r.forget(dir))
-	}
-	return conn, err
-}
-
-// errGone says that a record's session does not exist any more.
-var errGone = errors.New("its process is gone")
-
-// records lists the sessions of this user by mount point, the newest first. Some may be gone.
-func (p *program) records() ([]*record, error) {
-	dir := p.runtimeDir()
-	err := checkPrivateDir(dir) // in a shared folder another user could have made it first
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil, nil
-	}
-	var entries []os.DirEntry
-	if err == nil {
-		entries, err = os.ReadDir(dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
-	var list []*record
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok {
-			continue
-		}
-		r, err := readRecord(dir, name)
-		if errors.Is(err, iofs.ErrNotExist) {
-			continue // it ended meanwhile
-		}
-		if err != nil {
-			return nil, fmt.Errorf("record %s: %w", filepath.Join(dir, e.Name()), err)
-		}
-		list = append(list, r)
-	}
-	sort.Slice(list, func(i, j int) bool {
-		a, b := list[i], list[j]
-		if a.Mountpoint != b.Mountpoint {
-			return a.Mountpoint < b.Mountpoint
-		}
-		return a.Started.After(b.Started)
-	})
-	return list, nil
-}
-
-// maxRecord bounds a record in bytes.
-const maxRecord = 64 << 10
-
-// readRecord reads the record of a name.
-func readRecord(dir, name string) (*record, error) {
-	f, err := os.Open(filepath.Join(dir, name+".json"))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := readLimited(f, maxRecord)
-	if err != nil {
-		return nil, err
-	}
-	return parseRecord(name, raw)
-}
-
-// parseRecord reads what listen wrote.
-func parseRecord(name string, raw []byte) (*record, error) {
-	r := &record{name: name}
-	if err := json.Unmarshal(raw, r); err != nil {
-		return nil, err
-	}
-	if !filepath.IsAbs(r.Mountpoint) || r.PID <= 0 {
-		return nil, fmt.Errorf("process %d on %q is no session", r.PID, r.Mountpoint)
-	}
-	return r, nil
 }

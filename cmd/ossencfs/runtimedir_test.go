@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestRecordOfASession(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := found.dial(dir); !errors.Is(err, errGone) {
+	if _, err := found.dial(); !errors.Is(err, errGone) {
 		t.Errorf("after the end: %v", err)
 	}
 	if list, err := p.records(); err != nil || len(list) != 0 {
@@ -91,17 +92,71 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
+// TestRuntimeDirPlaces: a new mount leaves its record where nobody else could have made the folder first; a place that somebody took
+// is passed over.
 func TestRuntimeDirPlaces(t *testing.T) {
-	for _, tc := range []struct {
-		env  map[string]string
-		want string
+	base := t.TempDir()
+	private, open, state := filepath.Join(base, "private"), filepath.Join(base, "open"), filepath.Join(base, "state")
+	for dir, mode := range map[string]os.FileMode{private: 0o700, open: 0o755} {
+		if err := errors.Join(os.Mkdir(dir, mode), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(base, "link")
+	if err := os.Symlink(private, link); err != nil {
+		t.Fatal(err)
+	}
+	// Where no login folder will do: root has a place of its own; others have theirs at /run/user when this test runs in a login.
+	usual := filepath.Join(state, "run")
+	if login := filepath.Join("/run/user", strconv.Itoa(os.Geteuid())); checkPrivateDir(login) == nil {
+		usual = filepath.Join(login, "ossencfs")
+	}
+	mine := filepath.Join(private, "ossencfs")
+	if os.Geteuid() == 0 {
+		usual, mine = "/run/ossencfs", "/run/ossencfs"
+	}
+	for name, tc := range map[string]struct {
+		explicit, login, want string
 	}{
-		{map[string]string{"OSSENCFS_RUNTIME_DIR": "/a", "XDG_RUNTIME_DIR": "/b"}, "/a"},
-		{map[string]string{"XDG_RUNTIME_DIR": "/b"}, "/b/ossencfs"},
+		"named":                 {filepath.Join(base, "a"), private, filepath.Join(base, "a")},
+		"login":                 {"", private, mine},
+		"login open to others":  {"", open, usual},
+		"login that is a link":  {"", link, usual},
+		"login that is missing": {"", filepath.Join(base, "no"), usual},
+		"login not absolute":    {"", "private", usual},
+		"nothing":               {"", "", usual},
 	} {
-		p, _, _ := testProgram(t, tc.env)
-		if got := p.runtimeDir(); got != tc.want {
-			t.Errorf("%v: got %q, want %q", tc.env, got, tc.want)
+		p, _, _ := testProgram(t, map[string]string{"OSSENCFS_RUNTIME_DIR": tc.explicit, "XDG_RUNTIME_DIR": tc.login, "OSSENCFS_STATE_DIR": state})
+		if got, err := p.runtimeDir(); err != nil || got != tc.want {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, tc.want)
+		}
+	}
+}
+
+// TestRecordsAreFoundInOtherPlaces: a mount made in other surroundings, or by a release that used the temporary folder, is found; what
+// others put there is not.
+func TestRecordsAreFoundInOtherPlaces(t *testing.T) {
+	base := t.TempDir()
+	t.Setenv("TMPDIR", base)
+	login := filepath.Join(base, "login")
+	p, _, _ := testProgram(t, map[string]string{"XDG_RUNTIME_DIR": login, "OSSENCFS_STATE_DIR": filepath.Join(base, "state")})
+	for _, dir := range []string{filepath.Join(login, "ossencfs"), filepath.Join(base, "ossencfs-"+strconv.Itoa(os.Geteuid()))} {
+		mountpoint := filepath.Join(base, "mount point of", dir)
+		l, err := newRecord(mountpoint, "oss://b", "/cache", "").listen(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := p.findRecord(mountpoint); err != nil || found == nil || found.dir != dir {
+			t.Errorf("in %s: found %+v, %v", dir, found, err)
+		}
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := p.findRecord(mountpoint); found != nil || os.Geteuid() == 0 && err != nil {
+			t.Errorf("in %s, which others may write: found %+v, %v", dir, found, err)
+		}
+		if err := errors.Join(os.Chmod(dir, 0o700), l.Close()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

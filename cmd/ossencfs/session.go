@@ -31,7 +31,6 @@ type session struct {
 	server  *fs.Server
 	daemon  *daemon // nil: the mount ends with this process
 	record  *record
-	runtime string // runtime folder
 	control *control
 	rate    rate
 
@@ -53,7 +52,7 @@ type result struct {
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
 func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger) (_ *session, err error) {
-	s := &session{cfg: cfg, log: log, daemon: p.daemon, runtime: c.runtimeDir(), upgraded: make(chan struct{}), finished: make(chan struct{})}
+	s := &session{cfg: cfg, log: log, daemon: p.daemon, upgraded: make(chan struct{}), finished: make(chan struct{})}
 	s.hurry, s.hurryNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -82,7 +81,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	}
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log
-	listener, err := s.mount(ctx, p)
+	listener, err := s.mount(ctx, c.program, p)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +90,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 }
 
 // mount mounts, or takes a mount over, and returns the control socket.
-func (s *session) mount(ctx context.Context, p *prepared) (listener net.Listener, err error) {
+func (s *session) mount(ctx context.Context, own *program, p *prepared) (listener net.Listener, err error) {
 	cfg := s.cfg
 	if s.daemon != nil {
 		s.server, s.record, listener, err = s.daemon.adopt(ctx, s.cache, cfg.fs)
@@ -106,8 +105,12 @@ func (s *session) mount(ctx context.Context, p *prepared) (listener net.Listener
 	if err := cfg.remountNoexec(); err != nil {
 		return nil, err
 	}
+	runtime, err := own.runtimeDir()
+	if err != nil {
+		return nil, err
+	}
 	s.record = newRecord(cfg.dir, cfg.target.String(), cfg.cache.Dir, p.logFile)
-	return s.record.listen(s.runtime)
+	return s.record.listen(runtime)
 }
 
 // connect opens the bucket and its volume, which proves that the master key fits, within seconds.
@@ -213,7 +216,7 @@ func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 		errs = append(errs, s.bucket.Close())
 	}
 	if s.record != nil {
-		errs = append(errs, s.record.forget(s.runtime))
+		errs = append(errs, s.record.forget())
 	}
 	s.hurryNow()
 	err := errors.Join(errs...)

@@ -112,7 +112,7 @@ func (c *call) askAll(ctx context.Context, dir string) ([]mountStatus, error) {
 		if dir != "" && r.Mountpoint != dir {
 			continue
 		}
-		m, err := r.askStatus(ctx, c.runtimeDir())
+		m, err := r.askStatus(ctx)
 		switch {
 		case errors.Is(err, errGone):
 			continue

@@ -192,7 +192,11 @@ func (s *supervisor) attach() error {
 		logFile = s.cfg.logFile
 	}
 	s.record = newRecord(s.cfg.dir, s.cfg.target.String(), s.cfg.cache.Dir, logFile)
-	l, err := s.record.listen(s.c.runtimeDir())
+	dir, err := s.c.runtimeDir()
+	if err != nil {
+		return err
+	}
+	l, err := s.record.listen(dir)
 	if err != nil {
 		return err
 	}
@@ -231,7 +235,7 @@ func (s *supervisor) settle() error {
 func (s *supervisor) release() error {
 	var errs []error
 	if s.record != nil {
-		errs = append(errs, s.record.forget(s.c.runtimeDir()))
+		errs = append(errs, s.record.forget())
 	}
 	if s.device != nil {
 		errs = append(errs, s.device.Detach())
@@ -385,7 +389,7 @@ func (s *supervisor) handle(d *life, m *message) error {
 
 // describe tells a daemon of the mount.
 func (s *supervisor) describe(m *message) {
-	m.Record, m.RecordName = s.record, s.record.name
+	m.Record, m.RecordName, m.RecordDir = s.record, s.record.name, s.record.dir
 	m.Init, m.Reply = s.device.Exchange()
 	m.Health = s.health
 }

@@ -25,7 +25,7 @@ func runSync(ctx context.Context, c *call) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tell, finish := c.tellUploads()
-	_, err = rec.order(ctx, c.runtimeDir(), "sync", request{Path: rel}, tell)
+	_, err = rec.order(ctx, "sync", request{Path: rel}, tell)
 	finish()
 	switch {
 	case errors.Is(err, errGone):

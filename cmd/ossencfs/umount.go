@@ -47,7 +47,7 @@ func runUmount(ctx context.Context, c *call) error {
 		defer unix.Close(process)
 	}
 	tell, finish := c.tellUploads()
-	last, err := rec.order(ctx, c.runtimeDir(), "unmount", request{Now: now}, tell)
+	last, err := rec.order(ctx, "unmount", request{Now: now}, tell)
 	finish()
 	switch {
 	case errors.Is(err, errGone):
@@ -77,7 +77,7 @@ func (p *program) findRecord(dir string) (*record, error) {
 		if r.Mountpoint != dir {
 			continue
 		}
-		conn, err := r.dial(p.runtimeDir())
+		conn, err := r.dial()
 		if errors.Is(err, errGone) {
 			continue
 		}

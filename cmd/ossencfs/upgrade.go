@@ -27,7 +27,7 @@ func runUpgrade(ctx context.Context, c *call) error {
 	if rec == nil {
 		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 	}
-	before, err := rec.askStatus(ctx, c.runtimeDir())
+	before, err := rec.askStatus(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the mount on %s: %w", dir, err)
 	}
@@ -35,10 +35,10 @@ func runUpgrade(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := rec.order(ctx, c.runtimeDir(), "upgrade", request{Executable: own}, func(event) {}); err != nil {
+	if _, err := rec.order(ctx, "upgrade", request{Executable: own}, func(event) {}); err != nil {
 		return err
 	}
-	after, err := rec.awaitHeir(ctx, c.runtimeDir(), before.Daemon)
+	after, err := rec.awaitHeir(ctx, before.Daemon)
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,11 @@ func runUpgrade(ctx context.Context, c *call) error {
 const heirMost = startMost + time.Minute
 
 // awaitHeir waits until another daemon than the given one answers.
-func (r *record) awaitHeir(ctx context.Context, dir string, old int) (mountStatus, error) {
+func (r *record) awaitHeir(ctx context.Context, old int) (mountStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, heirMost)
 	defer cancel()
 	for {
-		m, err := r.askStatus(ctx, dir)
+		m, err := r.askStatus(ctx)
 		switch {
 		case err == nil && m.Daemon != old:
 			return m, nil

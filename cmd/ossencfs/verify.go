@@ -77,7 +77,7 @@ func (c *call) verifyTarget(ctx context.Context, o *verifyOrder) (what string, v
 	}
 	o.Path = rel
 	what = strings.TrimSuffix(rec.Mountpoint+"/"+rel, "/")
-	return what, rec.verifier(c.runtimeDir()), func() error { return nil }, nil
+	return what, rec.verifier(), func() error { return nil }, nil
 }
 
 // verifyBucket opens a bucket for a verification in this process. The named part of it is a directory or one object.

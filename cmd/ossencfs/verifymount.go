@@ -98,7 +98,7 @@ func (s *verifyStream) progress(objects, bytes int64) {
 }
 
 // verifier lets a mount verify.
-func (r *record) verifier(dir string) verifier {
+func (r *record) verifier() verifier {
 	return func(ctx context.Context, o verifyOrder, l verifyListener) (object.VerifyReport, error) {
 		raw, err := json.Marshal(o)
 		if err != nil {
@@ -108,7 +108,7 @@ func (r *record) verifier(dir string) verifier {
 		if err != nil {
 			return object.VerifyReport{}, err
 		}
-		resp, err := r.client(dir).Do(req)
+		resp, err := r.client().Do(req)
 		if err != nil {
 			return object.VerifyReport{}, err
 		}
