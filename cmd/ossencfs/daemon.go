@@ -52,7 +52,7 @@ func linkToSupervisor(getenv func(string) string) (*link, error) {
 
 // runDaemon does what the supervisor wants of this process.
 func (c *call) runDaemon(ctx context.Context, cfg *mountConfig, l *link) error {
-	_ = os.WriteFile("/proc/self/comm", []byte("ossencfs"), 0) // or ps shows the name of the link that was executed
+	_ = os.WriteFile(fmt.Sprintf("/proc/self/task/%d/comm", os.Getpid()), []byte("ossencfs"), 0) // or ps shows the name of the link that was executed
 	hello, files, err := l.receive()
 	switch {
 	case err != nil:

@@ -11,17 +11,12 @@ import (
 // kernel's requests and are not touched. It returns the umask that was in force.
 func privateFiles() int { return unix.Umask(0o077) }
 
-// noCoreDumps keeps keys and content out of core files.
-func noCoreDumps() error {
+// harden keeps keys and content out of core files, and other processes of the same user out of our memory. Every command begins with it,
+// so that none that holds a key can forget it.
+func harden() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}
-	return nil
-}
-
-// noDebuggers keeps other processes of the same user out of our memory. It comes after the mount, because it closes
-// /proc/self/fd to us as well, which fusermount3 and the control socket need.
-func noDebuggers() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid debuggers: %w", err)
 	}

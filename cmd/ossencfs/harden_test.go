@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,22 +9,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoDebuggers: the process is closed to debuggers of its own user. The test opens it again for those who come after.
-func TestNoDebuggers(t *testing.T) {
-	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
-	if err != nil {
-		t.Fatal(err)
+// TestEveryCommandIsHardened: when a command begins, its process leaves no core files and cannot be traced; a command that is added
+// cannot forget it.
+func TestEveryCommandIsHardened(t *testing.T) {
+	dumpable := func() int {
+		t.Helper()
+		got, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
 	}
-	defer func() {
-		if err := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(before), 0, 0, 0); err != nil {
+	was := dumpable()
+	restore := func() {
+		t.Helper()
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(was), 0, 0, 0); err != nil {
 			t.Error(err)
 		}
-	}()
-	if err := noDebuggers(); err != nil {
-		t.Fatal(err)
 	}
-	if got, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || got != 0 {
-		t.Errorf("dumpable: got %d, %v, want 0", got, err)
+	defer restore()
+	for _, cmd := range commands() {
+		restore()
+		ran := false
+		cmd.run = func(context.Context, *call) error {
+			ran = true
+			var core unix.Rlimit
+			if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
+				t.Fatal(err)
+			}
+			if got := dumpable(); got != 0 || core != (unix.Rlimit{}) {
+				t.Errorf("%s: dumpable %d, core files up to %d bytes", cmd.name, got, core.Cur)
+			}
+			return nil
+		}
+		p, _, errs := testProgram(t, nil)
+		if err := p.call(t.Context(), cmd, nil); err != nil || !ran {
+			t.Errorf("%s: %v, ran: %v, %v", cmd.name, err, ran, errs)
+		}
 	}
 }
 

@@ -123,6 +123,9 @@ func (p *program) call(ctx context.Context, cmd *command, args []string) error {
 	if err != nil {
 		return withHints(err, fmt.Sprintf("`ossencfs help %s` explains it", cmd.name))
 	}
+	if err := harden(); err != nil {
+		return err
+	}
 	bucket := ""
 	if cmd.bucket != nil {
 		bucket = cmd.bucket(rest)

@@ -59,9 +59,6 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 			err = errors.Join(err, s.close(context.Background(), cache.CloseNow))
 		}
 	}()
-	if err := noCoreDumps(); err != nil {
-		return nil, err
-	}
 	if name := c.read().text("key-passphrase-env"); name != "" { // it was read; commands that run later have no use for it
 		if err := os.Unsetenv(name); err != nil {
 			return nil, fmt.Errorf("forget the passphrase in %s: %w", name, err)
@@ -86,7 +83,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 		return nil, err
 	}
 	s.control = serveControl(s, listener)
-	return s, noDebuggers()
+	return s, nil
 }
 
 // mount mounts, or takes a mount over, and returns the control socket.

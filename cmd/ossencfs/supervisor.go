@@ -74,9 +74,6 @@ func (s *supervisor) prepare(given *bequest) error {
 	if s.background {
 		s.log = newLogger(appendLog(s.cfg.logFile), s.cfg.logLevel)
 	}
-	if err := noCoreDumps(); err != nil {
-		return err
-	}
 	raw, err := json.Marshal(given.Typed)
 	given.Typed.wipe()
 	if err != nil {
@@ -204,7 +201,7 @@ func (s *supervisor) attach() error {
 	if s.listener, err = l.File(); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
-	return noDebuggers()
+	return nil
 }
 
 // change has later daemons run another binary; nil is the first one again.
