@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/ossencfs/ossencfs/localfile"
@@ -115,7 +116,7 @@ func readSilently(ctx context.Context, tty *os.File) ([]byte, error) {
 	}
 	read := make(chan line, 1)
 	go func() {
-		text, err := term.ReadPassword(fd)
+		text, err := readLine(fd)
 		_, _ = fmt.Fprintln(tty)
 		read <- line{text, errors.Join(err, tty.Close())}
 	}()
@@ -126,6 +127,43 @@ func readSilently(ctx context.Context, tty *os.File) ([]byte, error) {
 		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
 	}
 }
+
+// readLine reads a line from a terminal that does not show it. It has one buffer, which is the caller's to wipe: one that grows, as
+// that of x/term does, leaves its beginnings behind.
+func readLine(tty int) ([]byte, error) {
+	before, err := unix.IoctlGetTermios(tty, unix.TCGETS)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what it is about
+	}
+	silent := *before
+	silent.Lflag &^= unix.ECHO
+	silent.Lflag |= unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(tty, unix.TCSETS, &silent); err != nil {
+		return nil, err //nolint:wrapcheck // see above
+	}
+	defer func() { _ = unix.IoctlSetTermios(tty, unix.TCSETS, before) }()
+	line := make([]byte, maxLine)
+	for n := 0; n < len(line); {
+		k, err := unix.Read(tty, line[n:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			Wipe(line)
+			return nil, err //nolint:wrapcheck // see above
+		}
+		n += k
+		if k == 0 || line[n-1] == '\n' { // at the end of the line, or of the input
+			return line[:n], nil
+		}
+	}
+	Wipe(line)
+	return nil, errors.New("the line is too long")
+}
+
+// maxLine bounds a line in bytes that is typed; terminals take 4096.
+const maxLine = 8 << 10
 
 // checkPassphrase cuts one line end and refuses nothing and too much.
 func checkPassphrase(text []byte, source string) ([]byte, error) {

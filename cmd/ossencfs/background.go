@@ -18,7 +18,7 @@ import (
 // A background mount is this program started again, as its supervisor. Two pipes connect the two:
 //
 //	3  ready    daemon → parent       one line of JSON, a readyLine, when the mount answers or has failed
-//	4  bequest  parent → supervisor   JSON: passphrases that were typed, and what else the parent found out
+//	4  bequest  parent → supervisor   a line of JSON, what the parent found out, and passphrases that were typed
 //
 // The parent ends when it has the line, with the daemon's exit code and in the daemon's words. In the foreground the first process
 // becomes the supervisor itself, with a bequest and no ready pipe.
@@ -56,7 +56,7 @@ func (c *call) background(ctx context.Context, cfg *mountConfig, typed secrets) 
 	if err != nil {
 		return fmt.Errorf("start in the background: %w", err)
 	}
-	if err := errors.Join(json.NewEncoder(bequestPipe).Encode(cfg.newBequest(typed)), bequestPipe.Close()); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err := errors.Join(cfg.bequeath(bequestPipe, typed), bequestPipe.Close()); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return errors.Join(fmt.Errorf("hand the passphrases over: %w", err), cmd.Process.Kill(), cmd.Wait())
 	}
 	return c.awaitChild(ctx, cmd, ready, cfg.logFile)
@@ -145,14 +145,13 @@ func readBequest(getenv func(string) string) (*bequest, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := readLimited(f, 1<<20)
-	defer clear(raw)
-	if err != nil {
-		return nil, fmt.Errorf("passphrases from the parent: %w", err)
-	}
 	given := &bequest{}
-	if err := json.Unmarshal(raw, given); err != nil {
-		return nil, errors.New("passphrases from the parent: not understood")
+	if given.typed, err = fillVault(f); err == nil {
+		err = json.Unmarshal(given.typed.cutLine(), given)
+	}
+	if err != nil {
+		given.typed.close()
+		return nil, fmt.Errorf("from the parent: %w", err)
 	}
 	given.ready, err = inheritedPipe(getenv, readyEnv)
 	return given, err

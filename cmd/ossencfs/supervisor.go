@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -41,7 +42,7 @@ type supervisor struct {
 
 // supervise runs daemons until the mount ends. It is entered in a process that has never loaded a key.
 func (c *call) supervise(cfg *mountConfig, given *bequest) error {
-	s := &supervisor{c: c, cfg: cfg, background: given.ready != nil, ready: given.ready,
+	s := &supervisor{c: c, cfg: cfg, background: given.ready != nil, ready: given.ready, vault: given.typed,
 		signals: make(chan os.Signal, 2)}
 	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGHUP)
@@ -74,14 +75,7 @@ func (s *supervisor) prepare(given *bequest) error {
 	if s.background {
 		s.log = newLogger(appendLog(s.cfg.logFile), s.cfg.logLevel)
 	}
-	raw, err := json.Marshal(given.Typed)
-	given.Typed.wipe()
-	if err != nil {
-		return err
-	}
-	if s.vault, err = newVault(raw); err != nil {
-		return err
-	}
+	var err error
 	if s.cfg.dir, err = resolveDir(s.cfg.dir); err != nil {
 		return fail(exitMountPoint, err)
 	}
@@ -259,17 +253,31 @@ func (path appendLog) Write(p []byte) (int, error) {
 	return n, errors.Join(err, f.Close())
 }
 
-// bequest is what the process that talked to the user leaves to the supervisor, as JSON through a pipe.
+// bequest is what the process that talked to the user leaves to the supervisor through a pipe: a line of JSON, and behind it the
+// passphrases as the daemons get them.
 type bequest struct {
-	Typed        secrets `json:"typed,omitempty"`
-	MadeCacheDir bool    `json:"made_cache_dir,omitempty"`
+	MadeCacheDir bool `json:"made_cache_dir,omitempty"`
 
+	typed *vault
 	ready *os.File
 }
 
-// newBequest collects it.
-func (cfg *mountConfig) newBequest(typed secrets) bequest {
-	return bequest{Typed: typed, MadeCacheDir: cfg.madeCacheDir}
+// bequeath writes it, and wipes the passphrases.
+func (cfg *mountConfig) bequeath(w io.Writer, typed secrets) error {
+	packet := typed.packet()
+	defer clear(packet)
+	typed.wipe()
+	line, err := json.Marshal(bequest{MadeCacheDir: cfg.madeCacheDir})
+	if err != nil {
+		return err
+	}
+	if len(line)+1+len(packet) >= vaultRoom {
+		return errTooLong
+	}
+	if _, err = w.Write(append(line, '\n')); err == nil {
+		_, err = w.Write(packet)
+	}
+	return err
 }
 
 // becomeSupervisor begins anew in this process, which stays the one that a terminal or systemd knows. What it loaded to check the
@@ -280,14 +288,7 @@ func (c *call) becomeSupervisor(cfg *mountConfig, typed secrets) error {
 		return fmt.Errorf("start the supervisor: %w", err)
 	}
 	defer r.Close()
-	raw, err := json.Marshal(cfg.newBequest(typed))
-	if err == nil && len(raw) > pipeRoom {
-		err = errors.New("the passphrases are too long")
-	}
-	if err == nil {
-		_, err = w.Write(raw)
-	}
-	clear(raw)
+	err = cfg.bequeath(w, typed)
 	if err = errors.Join(err, w.Close()); err != nil {
 		return fmt.Errorf("start the supervisor: %w", err)
 	}
@@ -302,9 +303,6 @@ func (c *call) becomeSupervisor(cfg *mountConfig, typed secrets) error {
 	}
 	return errors.Join(fmt.Errorf("start the supervisor: %w", err), unix.Close(fd))
 }
-
-// pipeRoom is what a pipe takes without a reader.
-const pipeRoom = 64 << 10
 
 // failure is how a daemon's end looks from outside, nil when all is well. What was wrong the daemon has said.
 func (e *ended) failure() error {

@@ -44,11 +44,9 @@ func echoes(tty *os.File) bool {
 	return err == nil && state.Lflag&unix.ECHO != 0
 }
 
-// TestTypedPassphraseSurvives: a passphrase that was typed once is there for every daemon, kept by the supervisor in locked memory.
-func TestTypedPassphraseSurvives(t *testing.T) {
-	t.Parallel()
-	const passphrase = "canary-passphrase-5d1e"
-	w := procenv.New(t)
+// typedMount begins a mount under a key whose passphrase is typed at the prompt. shown tells what the terminal has shown.
+func typedMount(t *testing.T, w *procenv.World, passphrase string, more ...string) (cmd *exec.Cmd, shown func(text string) bool) {
+	t.Helper()
 	source := filepath.Join(w.Base, "passphrase")
 	if err := os.WriteFile(source, []byte(passphrase), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,7 +57,7 @@ func TestTypedPassphraseSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	typist, tty := terminal(t)
-	cmd := exec.Command(procenv.Binary(t), "mount", "oss://"+procenv.Bucket, w.Dir, "--cache-dir", w.Cache, "--rsa-key", w.Key, "--late-limit", "1s")
+	cmd = exec.Command(procenv.Binary(t), append([]string{"mount", "oss://" + procenv.Bucket, w.Dir, "--cache-dir", w.Cache, "--rsa-key", w.Key, "--late-limit", "1s"}, more...)...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = w.Env(), tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -67,7 +65,7 @@ func TestTypedPassphraseSurvives(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var said bytes.Buffer
-	shown := func(text string) bool {
+	shown = func(text string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return strings.Contains(said.String(), text)
@@ -88,6 +86,15 @@ func TestTypedPassphraseSurvives(t *testing.T) {
 	if _, err := typist.WriteString(passphrase + "\n"); err != nil {
 		t.Fatal(err)
 	}
+	return cmd, shown
+}
+
+// TestTypedPassphraseSurvives: a passphrase that was typed once is there for every daemon, kept by the supervisor in locked memory.
+func TestTypedPassphraseSurvives(t *testing.T) {
+	t.Parallel()
+	const passphrase = "canary-passphrase-5d1e"
+	w := procenv.New(t)
+	cmd, shown := typedMount(t, w, passphrase)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("mount: %v", err)
 	}
