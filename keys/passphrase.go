@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/ossencfs/ossencfs/child"
 	"github.com/ossencfs/ossencfs/localfile"
 )
 
@@ -45,8 +43,9 @@ func PassphraseFile(ctx context.Context, path string) Passphrase {
 	}
 }
 
-// PassphraseEnv takes the passphrase from an environment variable.
+// PassphraseEnv takes the passphrase from an environment variable, which no command gets from then on.
 func PassphraseEnv(name string) Passphrase {
+	child.Hide(name)
 	return func() ([]byte, error) {
 		text, ok := os.LookupEnv(name)
 		if !ok {
@@ -57,13 +56,13 @@ func PassphraseEnv(name string) Passphrase {
 }
 
 // PassphraseCommand takes the passphrase from the standard output of a command that /bin/sh runs, without one line end.
-// The command's error output goes to ours. It is killed when ctx ends or after two minutes.
+// The command gets no secret of ours (package child), and its error output goes to ours. It is killed when ctx ends or after two minutes.
 func PassphraseCommand(ctx context.Context, command string) Passphrase {
 	return func() ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, commandTime)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // the user's own command
-		cmd.Stdin, cmd.Stderr, cmd.Env = os.Stdin, os.Stderr, commandEnv()
+		cmd := child.Command(ctx, command)
+		cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
 		cmd.WaitDelay = time.Second
 		text, err := cmd.Output()
 		if ctx.Err() != nil {
@@ -75,13 +74,6 @@ func PassphraseCommand(ctx context.Context, command string) Passphrase {
 		}
 		return checkPassphrase(text, "passphrase command")
 	}
-}
-
-// commandEnv is our environment without what the command has no use for: access keys of the bucket, and options of ours.
-func commandEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "OSSENCFS_") || strings.HasPrefix(v, "OSS_ACCESS_KEY_") || strings.HasPrefix(v, "OSS_SESSION_TOKEN=")
-	})
 }
 
 // PassphrasePrompt asks on the terminal, without echo, until ctx ends. Without a terminal it is ErrNoPassphrase.

@@ -76,6 +76,13 @@ func TestPassphraseCommandGetsNoSecrets(t *testing.T) {
 	t.Setenv("OSS_ACCESS_KEY_SECRET", "canary-secret")
 	t.Setenv("OSS_SESSION_TOKEN", "canary-token")
 	t.Setenv("OSSENCFS_RSA_KEY", "canary-option")
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "canary-vendor")
+	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "canary-vendors-token")
+	t.Setenv("HTTPS_PROXY", "http://user:canary-proxy@proxy.example")
+	t.Setenv("OF_MY_CHOICE", "canary-passphrase")
+	if _, err := PassphraseEnv("OF_MY_CHOICE")(); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("OTHER", "kept")
 	line := `case "$(env)" in *canary*) exit 3;; esac; echo "$OTHER"`
 	if got, err := PassphraseCommand(t.Context(), line)(); err != nil || string(got) != "kept" {

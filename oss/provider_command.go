@@ -6,11 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/ossencfs/ossencfs/child"
 )
 
 const (
@@ -34,8 +33,8 @@ func (c command) Credentials(ctx context.Context) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("credentials command is empty: %w", ErrNoCredentials)
 	}
 	var out capped
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", string(c))
-	cmd.Stdout, cmd.Env = &out, commandEnv()
+	cmd := child.LoginCommand(ctx, string(c))
+	cmd.Stdout = &out
 	cmd.WaitDelay = commandGrace
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -48,13 +47,6 @@ func (c command) Credentials(ctx context.Context) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("credentials command: %w", err)
 	}
 	return got, nil
-}
-
-// commandEnv is our environment without what the command has no use for: the access key of another source, and options of ours.
-func commandEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "OSSENCFS_") || strings.HasPrefix(v, "OSS_ACCESS_KEY_") || strings.HasPrefix(v, "OSS_SESSION_TOKEN=")
-	})
 }
 
 // capped is a buffer that refuses to grow without end. It does not embed bytes.Buffer, whose ReadFrom has no end.

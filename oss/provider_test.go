@@ -13,6 +13,7 @@ import (
 
 	"github.com/aliyun/credentials-go/credentials/providers"
 
+	"github.com/ossencfs/ossencfs/child"
 	"github.com/ossencfs/ossencfs/endpoint"
 )
 
@@ -284,8 +285,11 @@ func TestCommandGetsNoSecrets(t *testing.T) {
 	t.Setenv("OSS_ACCESS_KEY_SECRET", "canary-secret")
 	t.Setenv("OSS_SESSION_TOKEN", "canary-token")
 	t.Setenv("OSSENCFS_RSA_KEY", "canary-option")
+	t.Setenv("OF_MY_CHOICE", "canary-passphrase")
+	child.Hide("OF_MY_CHOICE")
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "for the command's own login")
 	t.Setenv("OTHER", "kept")
-	line := `case "$(env)" in *canary*) exit 3;; esac; printf '{"access_key_id":"%s","access_key_secret":"s"}' "$OTHER"`
+	line := `[ -n "$ALIBABA_CLOUD_ACCESS_KEY_SECRET" ] || exit 4; case "$(env)" in *canary*) exit 3;; esac; printf '{"access_key_id":"%s","access_key_secret":"s"}' "$OTHER"`
 	if got, err := Command(line).Credentials(t.Context()); err != nil || got.ID != "kept" {
 		t.Errorf("got %v, %v, want the id of the environment that was left", got, err)
 	}

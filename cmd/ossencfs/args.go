@@ -66,8 +66,12 @@ func (v values) parseOption(options []option, arg string, args []string) ([]stri
 	return args, v.add(o, value, "--"+o.name)
 }
 
-// add records one mention of an option.
+// add records one mention of an option on the command line, which every process of the machine can read: a URL has no password there.
 func (v values) add(o *option, value, from string) error {
+	if o.arg == "URL" && strings.Contains(value, "@") {
+		return usageError(fmt.Errorf("%s names a user or password, and everybody on this machine can read the command line", from),
+			fmt.Sprintf("set %s in the environment, or %s in the configuration file", envName(o.name), o.name))
+	}
 	old, again := v[o.name]
 	if again && !o.many && old.list[0] != value {
 		return usageError(fmt.Errorf("%s is given twice, as %q and as %q", from, old.list[0], value))

@@ -90,6 +90,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"bad switch", "mount oss://bucket d --region r --read-only=perhaps", "want true or false", ""},
 		{"bad credentials", "mount oss://bucket d --region r --credentials wallet", "want auto, env", ""},
 		{"bad key size", "keygen --bits 1024 f", "want 2048, 3072 or 4096", ""},
+		{"password of a proxy", "get oss://bucket/k f --proxy http://u:canary@host:3128", "--proxy names a user or password", "set OSSENCFS_PROXY in the environment"},
+		{"password of a proxy in a mount option", "mount oss://bucket d -o proxy=http://u:canary@host:3128", "-o proxy names a user or password", "proxy in the configuration file"},
+		{"password of an endpoint", "put f oss://bucket/k --endpoint=https://u:canary@host", "--endpoint names a user or password", "OSSENCFS_ENDPOINT"},
+		{"password of KMS", "key list oss://bucket --kms-endpoint u:canary@host", "--kms-endpoint names a user or password", "OSSENCFS_KMS_ENDPOINT"},
 		{"two passphrases", "keygen --key-passphrase-file a --key-passphrase-env B f", "are both given", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -101,6 +105,9 @@ func TestBadCommandLines(t *testing.T) {
 			got := stderr.String()
 			if !strings.HasPrefix(got, errorPrefix) || !strings.Contains(got, tc.message) || !strings.Contains(got, tc.hint) {
 				t.Errorf("got %q, want an error with %q and a hint with %q", got, tc.message, tc.hint)
+			}
+			if strings.Contains(got, "canary") {
+				t.Errorf("a password is shown: %q", got)
 			}
 		})
 	}

@@ -59,11 +59,6 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 			err = errors.Join(err, s.close(context.Background(), cache.CloseNow))
 		}
 	}()
-	if name := c.read().text("key-passphrase-env"); name != "" { // it was read; commands that run later have no use for it
-		if err := os.Unsetenv(name); err != nil {
-			return nil, fmt.Errorf("forget the passphrase in %s: %w", name, err)
-		}
-	}
 	s.ring = p.ring
 	cfg.object.Keyring, cfg.object.PinFile, cfg.object.Notice = p.ring, cfg.pin.file(), s.notices.take
 	if err := s.connect(ctx, c.program); err != nil {
