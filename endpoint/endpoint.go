@@ -40,11 +40,16 @@ func Parse(s string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", ErrInvalid) // url.Parse quotes what it read, with the password
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+	if u.Scheme != "http" && u.Scheme != "https" || !isHost(u.Hostname()) || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("endpoint %q: %w", u.Redacted(), ErrInvalid)
 	}
 	return u, nil
+}
+
+// isHost reports whether a name is that of a machine: an address, or a name as DNS has them.
+func isHost(name string) bool {
+	return net.ParseIP(name) != nil || name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
 }
 
 // Loopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.

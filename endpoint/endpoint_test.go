@@ -37,6 +37,8 @@ func TestParse(t *testing.T) {
 		"https://user:canary@host/%zz":  "",
 		"":                              "",
 		"https://":                      "",
+		"https://host name":             "",
+		"[::1%25lo]":                    "",
 		"http://127.0.0.1@evil.example": "",
 	} {
 		u, err := Parse(s)
@@ -127,4 +129,23 @@ func TestProxyForCredentials(t *testing.T) {
 			t.Errorf("%s: proxy %q, want %q", address, got, want)
 		}
 	}
+}
+
+// FuzzParse: what has no scheme never leaves this machine over http, and what was read is a host and nothing more.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"10.1.2.3", "127.0.0.1:80", "[::1]:9000", "localhost", "http://host", "a@b", "localhost@evil.example", "[::1%25eth0]", "127.0.0.1.evil.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := Parse(s)
+		if err != nil {
+			return
+		}
+		if !strings.Contains(s, "://") && Exposed(u, "") {
+			t.Errorf("%q is %s", s, u)
+		}
+		if again, err := Parse(u.String()); err != nil || u.User != nil || again.Host != u.Host {
+			t.Errorf("%q: %s is read as %v, %v", s, u, again, err)
+		}
+	})
 }
