@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
@@ -46,8 +47,9 @@ func (m *manager) fromPlace() (keys.Place, error) {
 // bind binds the records to the place where they are, and tells what was done.
 func (m *manager) bind(ctx context.Context, force bool) error {
 	done, err := m.volumes.Bind(ctx, force)
+	here := target{m.target.bucket, strings.TrimSuffix(m.volumes.Root(), "/")}
 	for _, id := range done.Keys {
-		m.say("volume key %s is bound to oss://%s/%s", id, m.target.bucket, m.volumes.Root())
+		m.say("volume key %s is bound to %s", id, here)
 	}
 	for _, s := range done.Kept {
 		m.say("%s opens it on machines that know the volume; `ossencfs key bind` with that key lets it open on new ones, too", slotText(s))
@@ -56,7 +58,7 @@ func (m *manager) bind(ctx context.Context, force bool) error {
 		return fmt.Errorf("bind the volume: %w", err)
 	}
 	if len(done.Keys) == 0 {
-		m.say("the volume is bound to oss://%s/%s already", m.target.bucket, m.volumes.Root())
+		m.say("the volume is bound to %s already", here)
 	}
 	return nil
 }
