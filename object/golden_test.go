@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func readGolden(t *testing.T, folder string) {
 		if err := unopened(t, o).OpenVolume(t.Context()); !errors.Is(err, ErrUnbound) {
 			t.Fatalf("a record that is bound to no bucket: got %v", err)
 		}
-		for id := range groupRevisions("", recordsOf(s)) {
+		for id := range groupRevisions("", slices.Values(recordsOf(s))) {
 			told := o
 			told.VolumeIDs = []string{id.String()}
 			wantGolden(t, told, all)

@@ -24,9 +24,6 @@ const (
 	maxStrangers = 1024
 )
 
-// begin notes that the records are about to be read.
-func (v *volume) begin() { v.setLooked(time.Now()) }
-
 func (v *volume) setLooked(when time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -67,23 +64,30 @@ func (b *Bucket) look(ctx context.Context, asked time.Time) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	before := v.lastLook()
-	if before.After(asked) {
-		return nil
+	v.mu.RLock()
+	tried, err := v.tried, v.triedErr
+	v.mu.RUnlock()
+	if tried.After(asked) {
+		return err
 	}
-	if wait := lookPause - time.Since(before); wait > 0 {
+	if wait := lookPause - time.Since(tried); wait > 0 {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	v.begin()
-	if err := b.reloadVolume(ctx); err != nil {
-		v.setLooked(before)
-		return err
+	began := time.Now()
+	err = b.reloadVolume(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err() // the next one may have more time
 	}
-	return nil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.tried, v.triedErr = began, err; err == nil {
+		v.looked = began
+	}
+	return err
 }
 
 // reloadVolume reads the records again. A bucket that was opened without one stays without.
@@ -106,7 +110,7 @@ func (b *Bucket) freshen(ctx context.Context) {
 	if v.host != nil || v.empty() || time.Since(v.lastLook()) < lookEvery {
 		return
 	}
-	err := b.look(ctx, v.lastLook())
+	err := b.look(ctx, time.Now().Add(-lookPause)) // who comes at the same time as others is content with their look
 	if err == nil {
 		return
 	}

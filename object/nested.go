@@ -29,7 +29,7 @@ func (b *Bucket) checkNested(ctx context.Context, dir string, got oss.Page) erro
 		if seen += len(list); seen > maxRecordObjects {
 			return errManyRecords
 		}
-		for id := range groupRevisions(b.prefix+dir, list) {
+		for id := range groupRevisions(b.prefix+dir, slices.Values(list)) {
 			if b.volume.key(id) == nil && (b.volume.public == nil || b.volume.public.ID != id) {
 				return fmt.Errorf("list %.100q: volume %s: %w", strings.TrimSuffix(dir, "/"), id, ErrNestedVolume)
 			}

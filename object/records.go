@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -64,9 +66,13 @@ func newRecords(b *Bucket, pinned *pins) *records {
 	return &records{b: b, pinned: pinned, trusted: make(map[keys.VolumeID]bool)}
 }
 
-// here is the place of a volume with this root.
+// here is the place of a volume with this root. Where nobody checks the region, which signature v4 has the server do, it is not known.
 func (b *Bucket) here(root string) keys.Place {
-	return keys.Place{Bucket: b.oss.Bucket(), Region: b.oss.Region(), Root: root}
+	p := keys.Place{Bucket: b.oss.Bucket(), Region: b.oss.Region(), Root: root}
+	if b.opt.Connection.SignVersion == oss.SignV1 {
+		p.Region = ""
+	}
+	return p
 }
 
 // roots are the prefixes where the record of this mount may lie, the nearest first.
@@ -95,7 +101,7 @@ func (s *records) load(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(s.entries, func(e *volumeEntry) bool { return e.record != nil }) {
+		if slices.ContainsFunc(s.entries, func(e *volumeEntry) bool { return e.record != nil || errors.Is(e.failed, keys.ErrNoSlot) }) {
 			return nil
 		}
 		if len(s.entries) > 0 && len(nearest.entries) == 0 {
@@ -106,11 +112,12 @@ func (s *records) load(ctx context.Context) error {
 	return nil
 }
 
-// listRecords lists the keys of all records below a root.
-func (b *Bucket) listRecords(ctx context.Context, root string) (list []string, err error) {
+// listRecords lists all that lies where records of a root do: ETags by key.
+func (b *Bucket) listRecords(ctx context.Context, root string) (list map[string]string, err error) {
+	list = make(map[string]string)
 	err = b.oss.ListAll(ctx, oss.ListOptions{Prefix: root + volumeDir}, func(p oss.Page) error {
 		for _, e := range p.Objects {
-			list = append(list, e.Key)
+			list[e.Key] = e.ETag
 		}
 		if len(list) > maxRecordObjects {
 			return errManyRecords
@@ -124,9 +131,9 @@ func (b *Bucket) listRecords(ctx context.Context, root string) (list []string, e
 }
 
 // groupRevisions sorts the keys of records by volume key, newest revision first. Other names are left out.
-func groupRevisions(root string, list []string) map[keys.VolumeID][]string {
+func groupRevisions(root string, list iter.Seq[string]) map[keys.VolumeID][]string {
 	groups := make(map[keys.VolumeID][]string)
-	for _, key := range list {
+	for key := range list {
 		name, revision, ok := strings.Cut(strings.TrimPrefix(key, root+volumeDir), "/")
 		id, err := keys.ParseVolumeID(name)
 		if !ok || err != nil || len(revision) != revisionDigits || strings.Trim(revision, "0123456789") != "" {
@@ -176,17 +183,18 @@ func (s *records) reload(ctx context.Context) error {
 
 // read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed, and with last, which
 // takes an older one then, that all were.
-func (s *records) read(ctx context.Context, list []string, last bool) ([]*volumeEntry, error) {
+func (s *records) read(ctx context.Context, list map[string]string, last bool) ([]*volumeEntry, error) {
 	var entries []*volumeEntry
-	for id, revisions := range groupRevisions(s.root, list) {
+	for id, revisions := range groupRevisions(s.root, maps.Keys(list)) {
 		e := &volumeEntry{id: id, revisions: revisions}
 		if !s.reuse(e) {
-			if err := s.readEntry(ctx, e, last); err != nil {
+			if err := s.readEntry(ctx, e, list, last); err != nil {
 				return nil, err
 			}
 		}
 		entries = append(entries, e)
 	}
+	s.b.volume.keepVerdicts(list)
 	slices.SortFunc(entries, func(a, b *volumeEntry) int { return slices.Compare(a.id[:], b.id[:]) })
 	return entries, nil
 }
@@ -206,19 +214,13 @@ func (s *records) reuse(e *volumeEntry) bool {
 
 // readEntry opens the newest authentic revision. One for which there is no key ends the search: an older one would be no better than
 // a record that was rolled back.
-func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
+func (s *records) readEntry(ctx context.Context, e *volumeEntry, etags map[string]string, last bool) error {
 	gone := 0
 	for _, key := range e.revisions {
-		r, err := s.b.readRecord(ctx, s.root, e.id, key)
+		r, k, err := s.try(ctx, e.id, key, etags[key])
 		if errors.Is(err, oss.ErrNotFound) && last {
 			gone++
 			continue
-		}
-		var k *keys.VolumeKey
-		if err == nil {
-			if err = s.belongs(r); err == nil {
-				k, err = s.open(ctx, r)
-			}
 		}
 		switch {
 		case err == nil:
@@ -228,6 +230,9 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err))
 		case errors.Is(err, ErrElsewhere):
 			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
+		case errors.Is(err, keys.ErrNoSlot):
+			e.record, e.failed = r, err
+			return nil
 		case r == nil || ctx.Err() != nil:
 			return err
 		default:
@@ -242,6 +247,67 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 	return nil
 }
 
+// verdict is what became of one object among the records that does not open. Running mounts look again and again: what somebody put there
+// in thousands is read once.
+type verdict struct {
+	etag   string
+	record *keys.Record // nil: it is not authentic, belongs elsewhere, or is one of too many
+	err    error
+}
+
+// maxVerdicts is from how many on they hold no record: more keys than a volume has.
+const maxVerdicts = 256
+
+// try reads a revision and opens it, or finds what became of it before.
+func (s *records) try(ctx context.Context, id keys.VolumeID, key, etag string) (*keys.Record, *keys.VolumeKey, error) {
+	v := &s.b.volume
+	if old, ok := v.verdict(key); ok && old.etag == etag && etag != "" && s.from.IsZero() && s.code == "" {
+		return old.record, nil, old.err
+	}
+	r, err := s.b.readRecord(ctx, s.root, id, key)
+	var k *keys.VolumeKey
+	if err == nil {
+		if err = s.belongs(r); err == nil {
+			k, err = s.open(ctx, r)
+		}
+	}
+	switch {
+	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrElsewhere):
+		v.note(key, verdict{etag, nil, err})
+	case errors.Is(err, keys.ErrNoSlot):
+		v.note(key, verdict{etag, r, err})
+	}
+	return r, k, err
+}
+
+// verdict finds what became of an object before.
+func (v *volume) verdict(key string) (verdict, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	found, ok := v.verdicts[key]
+	return found, ok
+}
+
+// note remembers what became of an object.
+func (v *volume) note(key string, n verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.verdicts == nil {
+		v.verdicts = make(map[string]verdict)
+	}
+	if len(v.verdicts) >= maxVerdicts {
+		n.record = nil
+	}
+	v.verdicts[key] = n
+}
+
+// keepVerdicts forgets what became of objects that are gone.
+func (v *volume) keepVerdicts(list map[string]string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	maps.DeleteFunc(v.verdicts, func(key string, _ verdict) bool { _, there := list[key]; return !there })
+}
+
 // belongs refuses a record that was made for another place, before any key is tried on it.
 func (s *records) belongs(r *keys.Record) error {
 	if !s.from.IsZero() && r.Place.Is(s.from) {
@@ -252,10 +318,14 @@ func (s *records) belongs(r *keys.Record) error {
 
 // belongs refuses a record that was made for another place than this root.
 func (b *Bucket) belongs(r *keys.Record, root string) error {
-	if here := b.here(root); !r.Place.IsZero() && !r.Place.Is(here) {
-		return fmt.Errorf("it was made for %s, and this is %s: %w", r.Place, here, ErrElsewhere)
+	here := b.here(root)
+	switch {
+	case r.Place.IsZero() || r.Place.Is(here):
+		return nil
+	case r.Place.Bucket == here.Bucket && r.Place.Root == here.Root:
+		return fmt.Errorf("it was made for %s in region %s, and this is region %s: %w", r.Place, r.Place.Region, here.Region, ErrElsewhere)
 	}
-	return nil
+	return fmt.Errorf("it was made for %s, and this is %s: %w", r.Place, here, ErrElsewhere)
 }
 
 // open opens a record with the keys, or else with the recovery code.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,7 +214,7 @@ func (v *verification) parked(n *visit) error {
 
 // nested reports a record of another volume below. It is false for what is no record.
 func (v *verification) nested(key, root, full string) bool {
-	for id := range groupRevisions(root, []string{full}) {
+	for id := range groupRevisions(root, slices.Values([]string{full})) {
 		if v.b.volume.key(id) == nil {
 			v.tell(Finding{Kind: FoundNested, Key: key, Detail: fmt.Sprintf("volume %s below %q", id, root)})
 		}
@@ -227,7 +228,7 @@ func (v *verification) record(ctx context.Context, key, full string) error {
 	root := v.b.volume.rootPrefix()
 	var id keys.VolumeID
 	named := false
-	for id = range groupRevisions(root, []string{full}) {
+	for id = range groupRevisions(root, slices.Values([]string{full})) {
 		named = true
 	}
 	if !named {

@@ -25,7 +25,10 @@ type volume struct {
 	missing   bool                    // a bucket with objects was opened for reading without a record
 	made      bool                    // by this bucket
 
-	looked    time.Time                 // when reading the records was begun last
+	verdicts  map[string]verdict // what became of objects among the records, by key
+	looked    time.Time          // when the last look that succeeded was begun
+	tried     time.Time          // when the last one was begun, which ended with triedErr
+	triedErr  error
 	strangers map[keys.HostID]time.Time // hosts of tags that no record had, and when that was seen
 
 	host   *keys.HostKey      // of a write-only host, with the next field; else nil
@@ -139,7 +142,7 @@ func (b *Bucket) OpenVolume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.volume.begin()
+	b.volume.setLooked(time.Now())
 	found, err := b.findRecords(ctx, pinned)
 	if err != nil {
 		return err

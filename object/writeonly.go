@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (b *Bucket) bundledRecord(ctx context.Context) (root string, r *keys.Record
 		if err != nil {
 			return root, nil, err
 		}
-		for _, key := range groupRevisions(root, list)[public.ID] {
+		for _, key := range groupRevisions(root, maps.Keys(list))[public.ID] {
 			r, err := b.readRecord(ctx, root, public.ID, key)
 			if err == nil && !r.Volume().Same(public) {
 				err = fmt.Errorf("it is not that of the bundle: %w", keys.ErrForged)

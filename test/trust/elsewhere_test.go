@@ -491,3 +491,40 @@ func readFile(b *object.Bucket, key string) error {
 	}
 	return err
 }
+
+// TestManyPlantedRecords: a thousand records of others cost one request each, once, whatever the bucket shows afterwards.
+func TestManyPlantedRecords(t *testing.T) {
+	e := rsaEstate(t)
+	ctx := context.Background()
+	b := e.open(t, testenv.Bucket, object.Options{VolumeIDs: e.ours})
+	must(t, b.VerifyKey(ctx))
+	theirs := e.record(t, secondBucket, e.recordsOf(secondBucket, "")[0])
+	his := got[*keys.RSA](t)(keys.GenerateRSA(2048, nil))
+	for n := range 1000 {
+		k := got[*keys.VolumeKey](t)(keys.NewVolumeKey(9, true))
+		r := keys.NewRecord(k, keys.Place{Bucket: testenv.Bucket, Region: e.s.Region()}) // a slot for nobody here
+		must(t, r.AddSlot(ctx, k, his))
+		if n%2 == 0 {
+			r.Slots = theirs.Slots // a slot that is not of this volume
+		}
+		text, err := r.Marshal(k)
+		must(t, err)
+		e.plant(t, fmt.Sprintf("%s%s/%08d", volumeDir, r.ID, r.Revision), stored{body: text})
+	}
+	planted := e.all(t, testenv.Bucket)["ours"]
+	ops := e.master.(*keys.RSA).PrivateOps()
+	e.s.ResetRequests()
+	for i := range 3 { // each is new, and makes the records be read again
+		s := stored{planted.h.Clone(), planted.body}
+		s.h.Set(cipher.BoxHeader, withVolume(t, s.h.Get(cipher.BoxHeader), byte(i)))
+		key := fmt.Sprint("made-up-", i)
+		e.plant(t, key, s)
+		if err := readFile(b, key); !errors.Is(err, object.ErrUnauthentic) {
+			t.Errorf("%s: got %v", key, err)
+		}
+	}
+	gets, lists := e.s.Requests()["GetObject"], e.s.Requests()["ListObjectsV2"]+e.s.Requests()["GetBucketV2"]
+	if more := e.master.(*keys.RSA).PrivateOps() - ops; gets > 1000+3 || more != 0 {
+		t.Errorf("%d GETs, %d listings, %d RSA operations", gets, lists, more)
+	}
+}
