@@ -1,6 +1,9 @@
 package cache
 
-import "github.com/ossencfs/ossencfs/cache/index"
+import (
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
 
 // Doubt has the attributes of an inode asked for again, as when a listing showed that others changed them.
 func (c *Cache) Doubt(ino Ino) error {
@@ -11,5 +14,16 @@ func (c *Cache) Doubt(ino Ino) error {
 		}
 		i.AttrKnown = false
 		return tx.PutInode(i)
+	})
+}
+
+// GiveReservedName names an inode as only a cache from before the name was reserved below the root has one.
+func (c *Cache) GiveReservedName(ino Ino) error {
+	return c.db.Update(func(tx *index.Tx) error {
+		i, _, err := tx.Inode(ino)
+		if err != nil {
+			return err
+		}
+		return c.move(tx, &i, place{i.Parent, object.ReservedName})
 	})
 }

@@ -6,13 +6,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
-// hiddenName is what the root hides: records, parking places and the like live there.
-const hiddenName = ".ossencfs"
-
-// hidden reports whether a name is not shown.
-func hidden(parent Ino, name string) bool { return parent == Root && name == hiddenName }
+// hidden reports whether a name is not shown: in the root it is this program's own area. Below the root an inode has the reserved name only
+// in a cache that was made before the name was reserved there; it is shown until a listing finds that the bucket has all of it.
+func hidden(parent Ino, name string) bool { return parent == Root && object.Reserved(name) }
 
 // checkName refuses names that cannot be made here.
 func (c *Cache) checkName(parent Ino, name string) error {
@@ -23,16 +22,19 @@ func (c *Cache) checkName(parent Ino, name string) error {
 		return fmt.Errorf("name %q: %w", name, ErrInvalid)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("name %q is not UTF-8: %w", name, ErrInvalid)
-	case hidden(parent, name):
-		return fmt.Errorf("name %q is reserved: %w", name, ErrAccess)
+	case object.Reserved(name):
+		return fmt.Errorf("%w: %w", object.ErrReserved, ErrAccess)
 	case parent == Root && c.bucket.Prefix() == "" && name[0] == '\\':
 		return fmt.Errorf("name %q begins with a backslash: %w", name, ErrInvalid)
 	}
 	return nil
 }
 
-// checkKey refuses a key that is too long with the mounted prefix, or where this host may not write.
+// checkKey refuses a key that is too long with the mounted prefix, that lies below a reserved name, or where this host may not write.
 func (c *Cache) checkKey(key string) error {
+	if object.Reserved(key) {
+		return fmt.Errorf("%.100q: %w: %w", key, object.ErrReserved, ErrAccess)
+	}
 	if len(key) > c.bucket.KeyRoom() {
 		return ErrNameTooLong
 	}

@@ -413,7 +413,12 @@ func (l *lister) removed(tx *index.Tx, i *index.Inode) error {
 	if !recorded || !l.c.cleanAt(i, &o) {
 		return nil
 	}
-	if err := l.c.vanished(tx, &o, &l.note); err != nil {
+	if object.Reserved(key) { // the bucket may still have it: it is left out
+		err = tx.SawGone(key)
+	} else {
+		err = l.c.vanished(tx, &o, &l.note)
+	}
+	if err != nil {
 		return err
 	}
 	return l.c.dropImported(tx, i, &l.note)

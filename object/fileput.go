@@ -29,8 +29,11 @@ type FileRequest struct {
 // PutFile seals a file and stores it: by a single PUT up to the multipart threshold, above it in parts. The headers of a multipart
 // upload, its box among them, come before its first part, so a large file is sealed before anything is sent: it is read
 // twice where it can be, else its ciphertext goes through a temporary file. A file that turns out to have another size, or other
-// bytes at the second reading, is ErrChanged. What fails half-way leaves the object as it was.
+// bytes at the second reading, is ErrChanged; a reserved name is ErrReserved. What fails half-way leaves the object as it was.
 func (b *Bucket) PutFile(ctx context.Context, r FileRequest) (Info, error) {
+	if Reserved(r.Key) {
+		return Info{}, fmt.Errorf("put %.100q: %w", r.Key, ErrReserved)
+	}
 	if _, err := b.writable(r.Key); err != nil {
 		return Info{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/ossencfs/ossencfs/oss"
 )
 
-// List returns a page of a directory. The hidden area is left out, and so is what cannot be a path; a page may be
+// List returns a page of a directory. The hidden area is left out, and so is what cannot be a path or has a reserved name; a page may be
 // empty and yet have a next one. A name may be there both as a file and as a directory ("a" and "a/"), perhaps on
 // different pages. A directory without any key below it is no error, just empty: the bucket does not know it. One that is the root of
 // another volume is ErrNestedVolume.
@@ -44,7 +44,7 @@ func (b *Bucket) cleanPage(got oss.Page) Page {
 		if isHidden(key) {
 			continue
 		}
-		if reason := b.unusable(key, e); reason != nil {
+		if reason := b.notShown(key, e); reason != nil {
 			p.Unusable = append(p.Unusable, Unusable{Key: key, Reason: reason})
 			continue
 		}
@@ -55,13 +55,21 @@ func (b *Bucket) cleanPage(got oss.Page) Page {
 		if isHidden(key) {
 			continue
 		}
-		if err := b.checkListed(key); err != nil {
+		if err := b.notShown(key, oss.Entry{}); err != nil {
 			p.Unusable = append(p.Unusable, Unusable{Key: key, Reason: err})
 			continue
 		}
 		p.Dirs = append(p.Dirs, key)
 	}
 	return p
+}
+
+// notShown is why an object is left out of listings, or nil. One in somebody else's hidden area is: a mount of that directory looks after it.
+func (b *Bucket) notShown(key string, e oss.Entry) error {
+	if Reserved(key) {
+		return ErrReserved
+	}
+	return b.unusable(key, e)
 }
 
 // unusable is why an object cannot be shown, or nil.

@@ -10,8 +10,11 @@ import (
 )
 
 const (
+	// ReservedName is the component that belongs to this program, at every level: any directory may be mounted by itself, or be the root of a
+	// volume. Nothing with such a component is shown or made for a user.
+	ReservedName = ".ossencfs"
 	// Hidden is the area below the prefix that belongs to this program. It is never listed.
-	Hidden = ".ossencfs/"
+	Hidden = ReservedName + "/"
 	// MaxName is the most bytes of one component of a key (NAME_MAX).
 	MaxName = 255
 
@@ -22,6 +25,19 @@ const (
 // ErrName says that a key cannot be the path of a file: it has an empty component, "." or "..", a NUL byte, a component or key that is
 // too long, or it is not UTF-8, which OSS refuses.
 var ErrName = errors.New("the key is no path")
+
+// ErrReserved says that a key has the component ReservedName.
+var ErrReserved = errors.New("the name " + ReservedName + " belongs to ossencfs")
+
+// Reserved reports whether a key, or the name of a file, has the component ReservedName.
+func Reserved(key string) bool {
+	for name := range strings.SplitSeq(key, "/") {
+		if name == ReservedName {
+			return true
+		}
+	}
+	return false
+}
 
 // CleanPrefix is the form in which a prefix stands before keys: without slashes in front, with one at the end, or
 // empty. A prefix that is no path is refused with ErrName.
@@ -34,8 +50,8 @@ func CleanPrefix(prefix string) (string, error) {
 	if err := CheckKey(prefix); err != nil {
 		return "", fmt.Errorf("prefix %.100q: %w", prefix, err)
 	}
-	if strings.HasPrefix(prefix, Hidden) || strings.Contains(prefix, "/"+Hidden) {
-		return "", fmt.Errorf("prefix %.100q: %w: %s is not for files", prefix, ErrName, Hidden)
+	if Reserved(prefix) {
+		return "", fmt.Errorf("prefix %.100q: %w: %w", prefix, ErrName, ErrReserved)
 	}
 	return prefix, nil
 }

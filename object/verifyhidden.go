@@ -212,15 +212,31 @@ func (v *verification) parked(n *visit) error {
 	return err
 }
 
-// nested reports a record of another volume below. It is false for what is no record.
-func (v *verification) nested(key, root, full string) bool {
+// nested reports a record of another volume below. It is false for what only has the name of a record.
+func (v *verification) nested(ctx context.Context, key, root, full string) (is bool, err error) {
 	for id := range groupRevisions(root, slices.Values([]string{full})) {
-		if v.b.volume.key(id) == nil {
-			v.tell(Finding{Kind: FoundNested, Key: key, Detail: fmt.Sprintf("volume %s below %q", id, root)})
+		if v.b.volume.key(id) != nil {
+			return true, nil
 		}
-		return true
+		r, err := v.b.readRecord(ctx, root, id, full)
+		if err == nil {
+			err = v.b.belongs(r, root)
+		}
+		switch {
+		case err == nil:
+			v.tell(Finding{Kind: FoundNested, Key: key, Detail: fmt.Sprintf("volume %s below %q", id, root)})
+			return true, nil
+		case ctx.Err() != nil || Retryable(err):
+			return true, v.setback(ctx, key, err)
+		}
 	}
-	return root == v.b.prefix || root == v.b.volume.rootPrefix()
+	return root == v.b.prefix || root == v.b.volume.rootPrefix(), nil
+}
+
+// strayName reports whether a key has the reserved name and is nothing that a mount of some directory makes there.
+func strayName(full string) bool {
+	_, rest := splitHidden(full)
+	return Reserved(full) && rest != "canary" && rest != "root/" && !strings.HasPrefix(rest, "park/")
 }
 
 // record verifies one revision of a volume record.

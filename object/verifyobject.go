@@ -45,8 +45,10 @@ func (v *verification) visit(ctx context.Context, n *visit) error {
 	switch root, rest := splitHidden(full); {
 	case strings.HasPrefix(rest, "volume/") && root == v.b.volume.rootPrefix():
 		return v.record(ctx, n.key, full)
-	case strings.HasPrefix(rest, "volume/") && v.nested(n.key, root, full):
-		return nil
+	case strings.HasPrefix(rest, "volume/"):
+		if is, err := v.nested(ctx, n.key, root, full); is || err != nil {
+			return err
+		}
 	case strings.HasPrefix(rest, "leaf/") && root == v.b.volume.rootPrefix():
 		v.leafName(n.key, strings.TrimPrefix(rest, "leaf/"))
 		return nil
@@ -71,7 +73,10 @@ func (v *verification) listed(ctx context.Context, n *visit, full string) error 
 	switch {
 	case errors.Is(why, ErrSymlink):
 		return v.symlink(ctx, n)
-	case why != nil:
+	case why == nil && strayName(full):
+		why = ErrReserved
+	}
+	if why != nil {
 		v.tell(Finding{Kind: FoundName, Key: n.key, Detail: why.Error()})
 	}
 	if full[0] == '/' || full[0] == '\\' {

@@ -38,6 +38,7 @@ var explanations = []struct {
 	{object.ErrStripped, exitTrust, "somebody replaced the object in the bucket; `ossencfs inspect` shows what it is now"},
 	{object.ErrUnauthentic, exitTrust, "`ossencfs inspect` shows what it is; --accept-foreign reads it all the same"},
 	{object.ErrNestedVolume, exitTrust, "mount that directory by itself: oss://BUCKET/DIRECTORY"},
+	{object.ErrReserved, exitUsage, "records and other things of the program lie below that name: choose another one"},
 	{object.ErrMoved, exitTrust, "somebody copied or renamed it in the bucket; it is read without --strict"},
 	{object.ErrHostRefused, exitKey, "who holds the master key exports a new bundle: `ossencfs key export-host`"},
 	{object.ErrOutside, exitKey, "its prefixes were chosen at `ossencfs key export-host`"},

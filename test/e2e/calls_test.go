@@ -40,6 +40,16 @@ func TestErrno(t *testing.T) {
 		{"backslash at the root", func() error { return os.WriteFile(env.Path("\\x"), nil, 0o644) }, unix.EINVAL},
 		{"hidden area, look", func() error { _, err := os.Stat(env.Path(".ossencfs")); return err }, unix.ENOENT},
 		{"hidden area, make", func() error { return os.Mkdir(env.Path(".ossencfs"), 0o755) }, unix.EACCES},
+		{"reserved name below, look", func() error { _, err := os.Stat(env.Path("dir/.ossencfs")); return err }, unix.ENOENT},
+		{"reserved name below, create", func() error { return os.WriteFile(env.Path("dir/.ossencfs"), nil, 0o644) }, unix.EACCES},
+		{"reserved name below, mkdir", func() error { return os.Mkdir(env.Path("dir/.ossencfs"), 0o755) }, unix.EACCES},
+		{"reserved name below, mknod", func() error { return unix.Mkfifo(env.Path("dir/.ossencfs"), 0o644) }, unix.EACCES},
+		{"reserved name below, symlink", func() error { return os.Symlink("x", env.Path("dir/.ossencfs")) }, unix.EACCES},
+		{"reserved name below, rename", func() error { return os.Rename(file, env.Path("dir/.ossencfs")) }, unix.EACCES},
+		{"reserved name below, exchange", func() error {
+			return unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, env.Path("dir/.ossencfs"), unix.RENAME_EXCHANGE)
+		}, unix.ENOENT},
+		{"reserved name below, link", func() error { return os.Link(file, env.Path("dir/.ossencfs")) }, unix.EPERM},
 		{"rmdir of a full directory", func() error { return syscall.Rmdir(dir) }, unix.ENOTEMPTY},
 		{"rmdir of a file", func() error { return syscall.Rmdir(file) }, unix.ENOTDIR},
 		{"unlink of a directory", func() error { return syscall.Unlink(dir) }, unix.EISDIR},

@@ -16,9 +16,9 @@ import (
 
 // oddKeys are names that work, in the order of their bytes.
 var oddKeys = []string{
-	"t/\n", "t/\x01\x1b[2J", "t/ ", "t/ leading", "t/%2e%2e", "t/*", "t/-rf", "t/.ossencfs", "t/..a", "t/...", "t/\\front", "t/a+b&c=d?e#f",
+	"t/\n", "t/\x01\x1b[2J", "t/ ", "t/ leading", "t/%2e%2e", "t/*", "t/-rf", "t/.ossencfsx", "t/..a", "t/...", "t/\\front", "t/a+b&c=d?e#f",
 	"t/case", "t/CASE", "t/caf\u00e9", "t/cafe\u0301", "t/trailing  ", "t/\u202eright", "t/tab\tand\rreturn", "t/\u00ff", "t/\U0010ffff", "t/\uffff",
-	"t/" + strings.Repeat("n", 255), "t/" + strings.Repeat("\u00e9", 127), "t/s/a\nb/c", "t/s/.ossencfs/x",
+	"t/" + strings.Repeat("n", 255), "t/" + strings.Repeat("\u00e9", 127), "t/s/a\nb/c", "t/s/.ossencf/x",
 	"t/" + strings.Repeat(strings.Repeat("d", 200)+"/", 5)[:1000] + "/" + strings.Repeat("f", 20),
 }
 
@@ -26,6 +26,7 @@ var oddKeys = []string{
 var noPaths = []string{
 	"/", "/t", "//", "t//b", "t/./b", "t/../b", "t/../../etc/escape", "../escape", "..", ".", "./b", "t/..", "t/.", "t/a\x00b", "\x00", "t/\xff\xfe", "t/\xc0\xae\xc0\xae/b",
 	"t/" + strings.Repeat("n", 256), "t/" + strings.Repeat("n", 256) + "/below", "\\front", "\\front/below", "t/s//", "t//", "t///deep",
+	"t/.ossencfs", "t/s/.ossencfs/x", "t/s/.ossencfs/volume/00112233445566778899aabbccddeeff/00000001",
 }
 
 // TestNames puts every name into a bucket and works on it with programs: what is a name is listed once, read and copied, what is none is not there, is

@@ -162,7 +162,9 @@ func hidden() []damage {
 		{name: "the canary", want: []string{"tampered .ossencfs/canary"}, do: func(t *testing.T, w *world) {
 			w.header(t, ".ossencfs/canary", "X-Oss-Meta-Ossencfs-Box")
 		}},
-		{name: "a volume below", want: []string{"nested-volume d/.ossencfs/volume/00112233445566778899aabbccddeeff/00000001"}, do: func(t *testing.T, w *world) {
+		{name: "what has the name of a record below", want: []string{
+			"name d/.ossencfs/volume/00112233445566778899aabbccddeeff/00000001", "unauthentic d/.ossencfs/volume/00112233445566778899aabbccddeeff/00000001",
+		}, do: func(t *testing.T, w *world) {
 			w.write(t, "d/.ossencfs/volume/00112233445566778899aabbccddeeff/00000001", stored{http.Header{}, []byte("{}")})
 		}},
 		{name: "an unfinished upload", want: []string{"stale-upload d/half"}, do: func(t *testing.T, w *world) {
@@ -170,5 +172,22 @@ func hidden() []damage {
 			must(t, err)
 			t.Cleanup(func() { must(t, w.plainClient(t).AbortMultipartUpload(up)) })
 		}},
+	}
+}
+
+// TestVolumeBelow: the record of another volume below is named, because nothing there is verified by the keys of this one.
+func TestVolumeBelow(t *testing.T) {
+	w, nested := newWorld(t), newWorld(t)
+	nested.remember(t)
+	var want []string
+	for key, s := range nested.stored {
+		if strings.HasPrefix(key, ".ossencfs/volume/") {
+			w.write(t, "d/"+key, s)
+			want = append(want, "nested-volume d/"+key)
+		}
+	}
+	wantFindings(t, verify(t, w.store, object.VerifyOptions{}), want...)
+	if len(want) != 1 {
+		t.Errorf("there are %d records, want one", len(want))
 	}
 }
