@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // inode reads one inode. One that was removed is ErrGone.
@@ -137,6 +138,7 @@ func applyChange(i *index.Inode, ch Change) bool {
 	before := *i
 	if ch.Set&SetMode != 0 {
 		i.Mode = i.Mode&modeType | ch.Mode&modePerm
+		i.Unproven &^= object.FieldMode
 	}
 	if ch.Set&SetGID == 0 {
 		ch.GID = i.GID
@@ -146,12 +148,17 @@ func applyChange(i *index.Inode, ch Change) bool {
 	}
 	if ch.Set&SetUID != 0 {
 		i.UID = ch.UID
+		i.Unproven &^= object.FieldUID
 	}
 	i.GID = ch.GID
+	if ch.Set&SetGID != 0 {
+		i.Unproven &^= object.FieldGID
+	}
 	if ch.Set&SetMtime != 0 {
 		i.Mtime = ch.Mtime
+		i.Unproven &^= object.FieldMtime
 	}
-	uploaded := i.Mode != before.Mode || i.UID != before.UID || i.GID != before.GID || i.Mtime != before.Mtime ||
+	uploaded := i.Mode != before.Mode || i.UID != before.UID || i.GID != before.GID || i.Mtime != before.Mtime || i.Unproven != before.Unproven ||
 		ch.Set&SetMtime != 0 && isDir(i)
 	if ch.Set&SetAtime != 0 {
 		i.Atime = ch.Atime

@@ -220,6 +220,11 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if err != nil {
 		return err
 	}
+	if info.Unproven&object.AllFields != 0 && recorded && old.Upload == row.Upload && row.Upload != (index.ID{}) {
+		a, mode = object.Attr{UID: i.UID, GID: i.GID, Rdev: i.Rdev, Mtime: i.Mtime, Xattrs: a.Xattrs}, i.Mode // nothing new was signed: what is known here stays
+	} else {
+		i.Unproven = info.Unproven
+	}
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev
 	if !isDir(i) || !recorded || old.Upload != row.Upload || row.Upload == (index.ID{}) {
 		i.Mtime = a.Mtime // where the answer brings nothing new, that of a directory whose entries changed here stays

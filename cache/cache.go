@@ -90,7 +90,7 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		cancel()
 		return nil, err
 	}
-	if err := c.rejudge(); err != nil {
+	if err := orErr(c.rejudge(), c.doubtAttributes()); err != nil {
 		cancel()
 		return nil, err
 	}

@@ -129,8 +129,11 @@ func (c *Cache) takeAttr(i *index.Inode, o *index.Object, found *object.Info) {
 	a := &found.Attr
 	if i.AttrVer == o.AttrVer {
 		i.Mode, i.UID, i.GID = i.Mode&modeType|c.modeOf(i, found)&modePerm, a.UID, a.GID
+		i.Unproven = found.Unproven
 		if i.Gen == o.Gen {
 			i.Mtime = a.Mtime
+		} else {
+			i.Unproven &^= object.FieldMtime
 		}
 	}
 	if i.XattrVer == o.XattrVer && found.XattrErr == nil { // unknown ones must not be written over as none

@@ -27,3 +27,20 @@ func (c *Cache) GiveReservedName(ino Ino) error {
 		return c.move(tx, &i, place{i.Parent, object.ReservedName})
 	})
 }
+
+// ForgetUnproven makes the cache one of a version that did not tell what a write-only host has only heard of.
+func (c *Cache) ForgetUnproven(inos ...Ino) error {
+	return c.db.Update(func(tx *index.Tx) error {
+		for _, ino := range inos {
+			i, _, err := tx.Inode(ino)
+			if err != nil {
+				return err
+			}
+			i.Unproven = 0
+			if err := tx.PutInode(i); err != nil {
+				return err
+			}
+		}
+		return tx.PutMeta(unprovenMeta, nil)
+	})
+}

@@ -169,7 +169,7 @@ func (c *Cache) checkMove(tx *index.Tx, moved *index.Inode, to place) error {
 	if !ok {
 		return ErrNotFound
 	}
-	if err := c.checkKey(key); err != nil {
+	if err := orErr(c.checkKey(key), c.canTakeAlong(tx, moved)); err != nil {
 		return err
 	}
 	if !isDir(moved) {
@@ -259,6 +259,7 @@ func (c *Cache) arrive(tx *index.Tx, i *index.Inode, to place) error {
 	i.ChangedAt = i.Ctime
 	if isDir(i) {
 		i.Marker, i.Occupied = true, false // emptied on the way it would vanish from the bucket
+		i.Prove(c.o.UID, c.o.GID, i.Ctime) // its marker is a new one
 	} else {
 		i.Refers = true
 	}

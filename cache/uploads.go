@@ -54,6 +54,7 @@ func (c *Cache) startUploads(b *trackedBucket) (uploads, error) {
 		DB: c.db, Store: b, Bodies: bodies{c.bodies, func(ino Ino) bool { return c.opens.count(ino).writers > 0 }},
 		Opens: held{c}, Importer: importer{c},
 		Settle: c.o.Settle, Late: c.o.LateLimit, Workers: c.o.Workers, Exclusive: c.o.Exclusive, Locks: c.o.Locks, Logger: c.o.Logger,
+		UID: c.o.UID, GID: c.o.GID,
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (p *pressure) tell() {
 // bodyOptions are those of the bytes on the disk.
 func (c *Cache) bodyOptions(b *trackedBucket) body.Options {
 	o := body.Options{DB: c.db, Remote: b, NewSealing: b.NewSealing, Limit: c.o.Limit, Pressure: c.pressure.tell, Logger: c.o.Logger,
-		ReadTimeout: c.o.ReadWait, Forget: c.bucket.WriteOnly(), Forgotten: func(ino Ino) { c.kernel.get().ForgetInode(ino) }, Idle: c.rekeySoon}
+		ReadTimeout: c.o.ReadWait, UID: c.o.UID, GID: c.o.GID, Forget: c.bucket.WriteOnly(), Forgotten: func(ino Ino) { c.kernel.get().ForgetInode(ino) }, Idle: c.rekeySoon}
 	if !c.o.ReadOnly {
 		o.Stager = b
 	}

@@ -63,3 +63,81 @@ func (c *Cache) xattrsKnown(ino Ino) error {
 	}
 	return err
 }
+
+// canTakeAlong fails with ErrAccess when this host would lose attributes of a file, or of one below a directory, by giving it another name:
+// what others changed by a tag, which is bound to the name.
+func (c *Cache) canTakeAlong(tx *index.Tx, i *index.Inode) error {
+	if !c.bucket.WriteOnly() {
+		return nil
+	}
+	if !isDir(i) {
+		if i.Unproven&object.FieldsOfOthers == 0 {
+			return nil
+		}
+		return fmt.Errorf("somebody else changed its attributes: %w: %w", ErrAccess, object.ErrWriteOnly)
+	}
+	var refused error
+	err := tx.Children(i.Ino, "", func(_ string, ino Ino) bool {
+		below, ok, err := tx.Inode(ino)
+		if refused = err; err == nil && ok {
+			refused = c.canTakeAlong(tx, &below)
+		}
+		return refused == nil
+	})
+	return orErr(err, refused)
+}
+
+// unprovenMeta is where the index keeps that the cache tells what a write-only host has only heard of.
+const (
+	unprovenMeta = "unproven"
+	unprovenKept = "1"
+)
+
+// doubtAttributes marks, once, what a cache of before has taken from plain headers. Changes that are not in the bucket yet stay as they were
+// made, as a whole.
+func (c *Cache) doubtAttributes() error {
+	if !c.bucket.WriteOnly() {
+		return nil
+	}
+	var heard []Ino
+	err := c.db.View(func(tx *index.Tx) error {
+		if done, _, err := tx.Meta(unprovenMeta); err != nil || string(done) == unprovenKept {
+			return err
+		}
+		var failed error
+		err := tx.Inodes(func(i index.Inode) bool {
+			var o index.Object
+			var found bool
+			key, linked := tx.Path(i.Ino)
+			if linked && i.Ino != Root {
+				o, found, failed = tx.Object(key)
+			}
+			if found && o.Ino == i.Ino && o.Gen == i.Gen && o.AttrVer == i.AttrVer && i.Unproven == 0 {
+				heard = append(heard, i.Ino)
+			}
+			return failed == nil
+		})
+		return orErr(err, failed)
+	})
+	for len(heard) > 0 && err == nil {
+		n := min(len(heard), importBatch)
+		err = c.db.Update(func(tx *index.Tx) error {
+			for _, ino := range heard[:n] {
+				i, ok, err := tx.Inode(ino)
+				if err != nil || !ok {
+					return err
+				}
+				i.Unproven = object.AllFields
+				if err := tx.PutInode(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		heard = heard[n:]
+	}
+	if err != nil {
+		return err
+	}
+	return c.db.Update(func(tx *index.Tx) error { return tx.PutMeta(unprovenMeta, []byte(unprovenKept)) })
+}

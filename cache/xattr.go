@@ -120,6 +120,7 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[strin
 		if ino != Root {
 			i.XattrVer++
 			i.ChangedAt = i.Ctime
+			i.Prove(c.o.UID, c.o.GID, i.Ctime) // they go up with all attributes
 			if isDir(&i) {
 				i.Marker = true
 			}

@@ -25,6 +25,23 @@ type Attr struct {
 	Xattrs map[string][]byte // extended attributes by full name ("user.comment"); nil: none
 }
 
+// Fields names attributes. The cache keeps them, so the numbers do not change.
+type Fields uint8
+
+// The fields.
+const (
+	FieldMode Fields = 1 << iota // permissions; the type never changes
+	FieldUID
+	FieldGID
+	FieldMtime
+
+	AllFields = FieldMode | FieldUID | FieldGID | FieldMtime
+
+	// FieldsOfOthers says that somebody else has changed attributes by a tag since the object was stored. A write-only host cannot verify
+	// that tag, and not take it along to another name.
+	FieldsOfOthers Fields = 1 << 7
+)
+
 // DefaultAttr fills in what an object without attributes does not say.
 type DefaultAttr struct {
 	UID, GID uint32 // owner and group
@@ -69,6 +86,9 @@ type Info struct {
 	Version string // id of the version in a bucket with versioning; empty in others
 	Stored  ID     // id of the PUT or COPY of ours that stored it, where Upload is that of a later tag; zero: foreign
 	Over    []ID   // uploads that it was written over as far as its writer knew, the newest first; not authenticated
+
+	// Unproven are the attributes that a write-only host cannot verify: it shows them and signs none of them. Other hosts have none.
+	Unproven Fields
 }
 
 // Anew reports whether the object holds a sealed body that is known, in a version without a newer tag: whatever its upload id is, its

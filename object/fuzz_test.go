@@ -53,14 +53,19 @@ func FuzzParseTag(f *testing.F) {
 	f.Add(seed)
 	f.Add("3" + seed[1:len(seed)-22] + "0123456789abcdef:" + strings.Repeat("A", 86))
 	f.Add("2:::::::::")
+	f.Add("4:AQAAAAAAAAAAAAAAAAAAAA:AgAAAAAAAAAAAAAAAAAAAA:644::7::1:0123456789abcdef:" + strings.Repeat("A", 86))
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := parseTag(s)
 		if err != nil {
 			return
 		}
-		tail := strings.Split(s, ":")[tagFields:]
-		again, err := parseTag(got.fields(s[:1]) + ":" + strings.Join(tail, ":"))
-		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) || again.change != got.change {
+		head, fields := got.fields(s[:1]), tagFields
+		if got.partial {
+			head, fields = got.some(), someFields
+		}
+		tail := strings.Split(s, ":")[fields:]
+		again, err := parseTag(head + ":" + strings.Join(tail, ":"))
+		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) || again.change != got.change || again.unproven != got.unproven {
 			t.Fatalf("%q is %+v, read again %+v, %v", s, got, again, err)
 		}
 	})

@@ -1,11 +1,13 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +55,9 @@ func (b *Bucket) describe(ctx context.Context, key, full string, got oss.Info) (
 	info.Encrypted = !errors.Is(err, cipher.ErrPlain)
 	p, err := b.judge(ctx, full, got, &info)
 	info.Stored = info.Upload
+	if b.opt.Bundle != nil {
+		info.Unproven = AllFields
+	}
 	return info, p, err
 }
 
@@ -84,54 +89,83 @@ func (b *Bucket) readTags(ctx context.Context, full string, got oss.Info, info *
 	return nil
 }
 
-// applyTags lets the attributes of our tag stand for those of the headers, if it is about this generation and was made by a key
-// holder for an object of this name. It reports whether that is so.
+// applyTags lets the attributes of our tags stand for those of the headers, if they are about this generation and were made by a key
+// holder for an object of this name. It reports whether there is such a tag.
 func (b *Bucket) applyTags(full string, tags map[string]string, i *Info) bool {
 	i.TagCount = len(tags)
-	t, ours, err := b.checkTags(full, tags, i)
-	others := len(tags)
-	if ours {
-		others--
-	}
+	found := b.checkTags(full, tags, i)
+	others := len(tags) - found.ours
 	if over, marked := tags[overTag]; marked {
 		i.Over = parseOver(over)
 		others--
 	}
 	i.OthersTags = others > 0
-	if !ours {
-		return false
+	if found.err != nil {
+		b.notice(NoticeTag, i.Key, fmt.Errorf("its attribute tag is ignored: %w", found.err))
 	}
-	if err != nil {
-		b.notice(NoticeTag, i.Key, fmt.Errorf("its attribute tag is ignored: %w", err))
-		return false
+	for _, t := range found.valid {
+		a := t.over(i.Attr)
+		a.Mode = modeFor(i.Key, a.Mode)
+		i.Attr, i.HasAttr, i.Upload, i.Change = a, true, t.upload, t.change
+		b.heard(t, i)
 	}
-	x := i.Attr.Xattrs
-	i.Attr, i.HasAttr, i.Upload, i.Change = t.attr, true, t.upload, t.change
-	i.Attr.Mode, i.Attr.Xattrs = modeFor(i.Key, t.attr.Mode), x
-	return true
+	return len(found.valid) > 0
 }
 
-// checkTags finds our tag, and why it is not believed.
-func (b *Bucket) checkTags(full string, tags map[string]string, i *Info) (t tag, ours bool, err error) {
-	value, ours := tags[tagName]
-	if !ours {
-		return tag{}, false, nil
+// foundTags is what the tags of an object say of its attributes.
+type foundTags struct {
+	valid []tag // in the order in which they count
+	ours  int   // how many are ours by their names
+	err   error // why one of them is not believed
+}
+
+// bound reports whether a valid tag binds the object to its name.
+func (f *foundTags) bound() bool { return len(f.valid) > 0 }
+
+// checkTags finds our tags, and why one is not believed. A later change counts over an earlier one; of two with one number the main tag does, whose
+// writer did not know the other.
+func (b *Bucket) checkTags(full string, tags map[string]string, i *Info) (f foundTags) {
+	for name, value := range tags {
+		if !isOwnTag(name) {
+			continue
+		}
+		f.ours++
+		t, err := b.checkTag(full, name, value, i)
+		if err != nil {
+			f.err = err
+			continue
+		}
+		f.valid = append(f.valid, t)
 	}
-	t, err = parseTag(value)
+	slices.SortFunc(f.valid, func(a, b tag) int {
+		if a.change == b.change && b.main {
+			return -1
+		}
+		return cmp.Compare(a.change, b.change)
+	})
+	return f
+}
+
+// checkTag reads one of our tags, and verifies it.
+func (b *Bucket) checkTag(full, name, value string, i *Info) (tag, error) {
+	t, err := parseTag(value)
+	t.main = name == tagName
 	switch {
 	case err != nil:
+	case !t.main && (t.host == nil || name != hostTagName(*t.host)):
+		err = fmt.Errorf("it has the name of another host's: %w", errTag)
 	case b.volume.host != nil:
 		err = b.verifyOwnTag(full, &t)
 	case i.State != StateUnknown:
 		err = b.verifyTag(full, t)
 	}
-	if err == nil && i.State == StateAuthentic && modeFor(i.Key, t.attr.Mode)&ModeType != i.Attr.Mode&ModeType {
+	if err == nil && !t.partial && i.State == StateAuthentic && modeFor(i.Key, t.attr.Mode)&ModeType != i.Attr.Mode&ModeType {
 		err = fmt.Errorf("it makes mode %o of %o: %w", t.attr.Mode, i.Attr.Mode, errTag) // no request of ours changes a type
 	}
 	if err == nil && t.generation != i.Generation {
 		err = fmt.Errorf("it is about generation %s: %w", t.generation, errTag)
 	}
-	return t, true, err
+	return t, err
 }
 
 // openXattrs reads extended attributes from the headers: ours, sealed, or the plain ones of ossfs, which an object of ours never has.

@@ -206,7 +206,7 @@ func (a *rewrapAttempt) seal(now *sighting, meta map[string]string, c content) e
 // ownTags is the tags of the new version: those of others. Ours has become part of box and headers; only the canary needs one.
 func (a *rewrapAttempt) ownTags(now *sighting, c content) (map[string]string, error) {
 	tags := maps.Clone(now.tags)
-	delete(tags, tagName)
+	dropOwnTags(tags)
 	if !strings.HasSuffix(a.it.full, canaryKey) {
 		return tags, nil
 	}

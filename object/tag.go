@@ -17,10 +17,19 @@ import (
 // tagName is the object tag that carries what cannot be changed in the headers of an encrypted object.
 const tagName = "ossencfs"
 
-// Versions of the tag: made by a holder of the volume key, or by a write-only host. A reader ignores tags of versions it does not know.
+// hostTagPrefix, with the id of a write-only host behind it, is the tag for changes of such a host where tagName is somebody else's, which it can
+// neither verify nor sign anew.
+const hostTagPrefix = tagName + "-by-"
+
+// hostTagName is the tag of one host.
+func hostTagName(id keys.HostID) string { return hostTagPrefix + hex.EncodeToString(id[:]) }
+
+// Versions of the tag: made by a holder of the volume key, by a write-only host, or by a write-only host that knows some attributes only.
+// A reader ignores tags of versions it does not know.
 const (
-	tagOfVolume = "2"
-	tagOfHost   = "3"
+	tagOfVolume   = "2"
+	tagOfHost     = "3"
+	tagOfHostPart = "4"
 )
 
 // errTag says that a tag is not one of ours.
@@ -28,7 +37,9 @@ var errTag = errors.New("not a tag of this volume")
 
 // tag is the value of the object tag "ossencfs", at most 256 characters of A-Z a-z 0-9 - _ . :
 //
-//	tag        = "2:" fields ":" mac / "3:" fields ":" host ":" signature
+//	tag        = "2:" fields ":" mac / "3:" fields ":" host ":" signature / "4:" some ":" host ":" signature
+//	some       = upload ":" generation ":" [ perm ] ":" [ uid ] ":" [ gid ] ":" [ mtime ] ":" change; what is empty stays as it is without the tag
+//	perm       = octal permission bits
 //	fields     = upload ":" generation ":" mode ":" uid ":" gid ":" mtime ":" rdev ":" change
 //	upload     = 22 characters of base64url, id of the request that wrote the tag
 //	generation = the same, generation of the object it is about; all zero for a foreign object
@@ -45,9 +56,12 @@ type tag struct {
 	generation ID
 	attr       Attr // without Xattrs
 	change     uint64
+	partial    bool   // version 4: type and device number stay as they are
+	unproven   Fields // with partial: what else does
 
+	main   bool   // checkTag: it stands under tagName
 	signed string // parseTag: the value up to and without the MAC or signature
-	mac    []byte // parseTag: the MAC of version 2, or the signature of version 3
+	mac    []byte // parseTag: the MAC of version 2, or the signature of another one
 	host   *keys.HostID
 }
 
@@ -60,8 +74,49 @@ func (t tag) fields(version string) string {
 	}, ":")
 }
 
+// some is the value of version 4 without host and signature.
+func (t tag) some() string {
+	text := func(f Fields, s string) string {
+		if t.unproven&f != 0 {
+			return ""
+		}
+		return s
+	}
+	return strings.Join([]string{
+		tagOfHostPart, t.upload.short(), t.generation.short(),
+		text(FieldMode, strconv.FormatUint(uint64(t.attr.Mode&ModePerm), 8)), text(FieldUID, strconv.FormatUint(uint64(t.attr.UID), 10)),
+		text(FieldGID, strconv.FormatUint(uint64(t.attr.GID), 10)), text(FieldMtime, formatTime(t.attr.Mtime)), strconv.FormatUint(t.change, 10),
+	}, ":")
+}
+
+// over is the attributes of an object after the change that a tag is.
+func (t tag) over(a Attr) Attr {
+	now := t.attr
+	now.Xattrs = a.Xattrs
+	if !t.partial {
+		return now
+	}
+	now.Mode, now.Rdev = a.Mode&ModeType|now.Mode, a.Rdev
+	if t.unproven&FieldMode != 0 {
+		now.Mode = a.Mode
+	}
+	if t.unproven&FieldUID != 0 {
+		now.UID = a.UID
+	}
+	if t.unproven&FieldGID != 0 {
+		now.GID = a.GID
+	}
+	if t.unproven&FieldMtime != 0 {
+		now.Mtime = a.Mtime
+	}
+	return now
+}
+
 // tagFields is the number of fields before MAC or host, version included.
 const tagFields = 9
+
+// someFields is that of version 4.
+const someFields = 8
 
 // parseTag reads a tag's value and verifies nothing.
 func parseTag(s string) (tag, error) {
@@ -72,13 +127,10 @@ func parseTag(s string) (tag, error) {
 	case f[0] == tagOfVolume && len(f) == tagFields+1:
 		t.mac, err = parseShort(f[tagFields], tagMACSize)
 	case f[0] == tagOfHost && len(f) == tagFields+2:
-		t.host = new(keys.HostID)
-		if len(f[tagFields]) != 2*len(t.host) || strings.ToLower(f[tagFields]) != f[tagFields] {
-			return tag{}, fmt.Errorf("host %.40q: %w", f[tagFields], errTag)
-		}
-		if _, err = hex.Decode(t.host[:], []byte(f[tagFields])); err == nil {
-			t.mac, err = parseShort(f[tagFields+1], ed25519.SignatureSize)
-		}
+		err = t.parseHost(f[tagFields], f[tagFields+1])
+	case f[0] == tagOfHostPart && len(f) == someFields+2:
+		t.partial = true
+		err = t.parseHost(f[someFields], f[someFields+1])
 	default:
 		return tag{}, fmt.Errorf("%.80q is of no version that is known: %w", s, errTag)
 	}
@@ -86,19 +138,81 @@ func parseTag(s string) (tag, error) {
 		return tag{}, fmt.Errorf("%w: %w", errTag, err)
 	}
 	t.signed = s[:strings.LastIndexByte(s, ':')]
-	if err := t.parseFields(f); err != nil {
+	parse := t.parseFields
+	if t.partial {
+		parse = t.parseSome
+	}
+	if err := parse(f); err != nil {
 		return tag{}, fmt.Errorf("%w: %w", errTag, err)
 	}
 	return t, nil
 }
 
-// parseFields reads what fields writes.
-func (t *tag) parseFields(f []string) error {
-	var err error
-	if t.upload, err = parseShortID(f[1]); err != nil {
+// parseHost reads the end of a host's tag.
+func (t *tag) parseHost(id, signature string) (err error) {
+	t.host = new(keys.HostID)
+	if len(id) != 2*len(t.host) || strings.ToLower(id) != id {
+		return fmt.Errorf("host %.40q", id)
+	}
+	if _, err = hex.Decode(t.host[:], []byte(id)); err == nil {
+		t.mac, err = parseShort(signature, ed25519.SignatureSize)
+	}
+	return err
+}
+
+// parseSome reads what some writes.
+func (t *tag) parseSome(f []string) (err error) {
+	if err := t.parseIDs(f); err != nil {
 		return err
 	}
-	if t.generation, err = parseShortID(f[2]); err != nil {
+	mode := uint32(0)
+	for i, to := range map[int]struct {
+		field Fields
+		value *uint32
+		base  int
+	}{3: {FieldMode, &mode, 8}, 4: {FieldUID, &t.attr.UID, 10}, 5: {FieldGID, &t.attr.GID, 10}} {
+		if f[i] == "" {
+			t.unproven |= to.field
+			continue
+		}
+		v, err := strconv.ParseUint(f[i], to.base, 32)
+		if err != nil {
+			return fmt.Errorf("field %d: %.20q is no number", i, f[i])
+		}
+		*to.value = uint32(v)
+	}
+	if t.attr.Mode = mode; mode&^ModePerm != 0 {
+		return fmt.Errorf("permissions %.20q", f[3])
+	}
+	if f[6] == "" {
+		t.unproven |= FieldMtime
+	} else if t.attr.Mtime, err = parseTime(f[6]); err != nil {
+		return err
+	}
+	t.change, err = parseChange(f[7])
+	return err
+}
+
+// parseIDs reads what all versions begin with.
+func (t *tag) parseIDs(f []string) (err error) {
+	if t.upload, err = parseShortID(f[1]); err == nil {
+		t.generation, err = parseShortID(f[2])
+	}
+	return err
+}
+
+// parseChange reads the number of a change.
+func parseChange(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		err = fmt.Errorf("change %.20q is no number", s)
+	}
+	return n, err
+}
+
+// parseFields reads what fields writes.
+func (t *tag) parseFields(f []string) error {
+	if err := t.parseIDs(f); err != nil {
 		return err
 	}
 	mode, err := strconv.ParseUint(f[3], 8, 32)
@@ -116,10 +230,8 @@ func (t *tag) parseFields(f []string) error {
 	if t.attr.Mtime, err = parseTime(f[6]); err != nil {
 		return err
 	}
-	if t.change, err = strconv.ParseUint(f[8], 10, 64); err != nil {
-		return fmt.Errorf("change %.20q is no number", f[8])
-	}
-	return nil
+	t.change, err = parseChange(f[8])
+	return err
 }
 
 // parseShort reads n bytes of base64url without padding, in their only spelling.
@@ -161,7 +273,11 @@ func (b *Bucket) formatTag(full string, t tag) (string, error) {
 	v := &b.volume
 	if v.host != nil {
 		id := v.host.Host().ID
-		signed := t.fields(tagOfHost) + ":" + hex.EncodeToString(id[:])
+		signed := t.fields(tagOfHost)
+		if t.unproven != 0 {
+			signed = t.some()
+		}
+		signed += ":" + hex.EncodeToString(id[:])
 		return signed + ":" + encode(v.host.Sign(hostTagText(full, signed))), nil
 	}
 	k := v.seals()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/ossencfs/ossencfs/oss"
 )
@@ -18,7 +20,7 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr, unproven: r.Unproven & AllFields})
 	if err != nil {
 		return before(err)
 	}
@@ -38,11 +40,28 @@ func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOn
 		}
 	}
 	_, tagged = tags[tagName]
-	if old, err := parseTag(tags[tagName]); err == nil && b.countsOn(src, old) {
-		t.change = old.change
+	name := tagName
+	for at, value := range tags {
+		old, err := parseTag(value)
+		if !isOwnTag(at) || err != nil {
+			continue
+		}
+		if b.countsOn(src, old) {
+			t.change = max(t.change, old.change)
+		}
+		if b.opt.Bundle == nil || old.host != nil && *old.host == b.opt.Bundle.Key().Host().ID {
+			continue
+		}
+		if src != dst {
+			return nil, false, fmt.Errorf("object %.100q: %w", src, errTagStays)
+		}
+		if at == tagName {
+			name = hostTagName(b.opt.Bundle.Key().Host().ID)
+		}
 	}
 	t.change++
-	if tags[tagName], err = b.formatTag(dst, t); err != nil {
+	b.clearTags(tags, name)
+	if tags[name], err = b.formatTag(dst, t); err != nil {
 		return nil, false, err
 	}
 	if len(tags) > oss.MaxTags {
@@ -52,6 +71,27 @@ func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOn
 		return nil, false, fmt.Errorf("object %.100q: %w: it has %d", dst, ErrTagRoom, len(tags)-1)
 	}
 	return tags, tagged, nil
+}
+
+// errTagStays says that a write-only host cannot give an object another name, because a tag would be lost.
+var errTagStays = fmt.Errorf("somebody else changed its attributes, which this host cannot verify and take along: %w", ErrWriteOnly)
+
+// isOwnTag reports whether a tag is ours by its name.
+func isOwnTag(name string) bool { return name == tagName || strings.HasPrefix(name, hostTagPrefix) }
+
+// dropOwnTags leaves the tags of others.
+func dropOwnTags(tags map[string]string) {
+	maps.DeleteFunc(tags, func(name, _ string) bool { return isOwnTag(name) })
+}
+
+// clearTags removes what a new tag stands for: a key holder's for all, a write-only host's for its own.
+func (b *Bucket) clearTags(tags map[string]string, name string) {
+	if b.opt.Bundle == nil {
+		dropOwnTags(tags)
+		return
+	}
+	delete(tags, hostTagName(b.opt.Bundle.Key().Host().ID))
+	delete(tags, name)
 }
 
 // Copy copies bytes and headers, the envelope included, and gives the copy new attributes by its tag, in one
@@ -70,7 +110,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr})
+	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr, unproven: r.Unproven & AllFields})
 	if err != nil {
 		return Info{}, before(err)
 	}

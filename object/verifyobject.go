@@ -250,13 +250,13 @@ func (v *verification) tags(ctx context.Context, x *exam) (misplaced bool, err e
 		if err != nil {
 			return false, err
 		}
-		t, ours, err := v.b.checkTags(x.full, tags, &x.info)
-		if bound = ours && err == nil; bound && x.p.box != nil {
-			x.info.Upload = t.upload
+		found := v.b.checkTags(x.full, tags, &x.info)
+		if bound = found.bound(); bound && x.p.box != nil {
+			x.info.Upload = found.valid[len(found.valid)-1].upload
 		}
-		if err != nil {
+		if found.err != nil {
 			x.badTag = true
-			if err := v.tagAgain(ctx, x, err); err != nil {
+			if err := v.tagAgain(ctx, x, found.err); err != nil {
 				return false, err
 			}
 		}

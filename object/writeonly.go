@@ -126,7 +126,7 @@ func (b *Bucket) ownState() State {
 const privileged = 0o6000
 
 // judgeSealed says of an object that this host cannot read it. Its attributes are those of the plain headers, which anybody with access
-// to the bucket can change, and this host would sign them with its next change: what gives rights away is not among them.
+// to the bucket can change: this host shows them, but for what gives rights away, and signs none of them (Info.Unproven).
 func (b *Bucket) judgeSealed(info *Info) {
 	info.State = StateSealed
 	info.Attr.Mode &^= privileged
@@ -144,6 +144,17 @@ func (b *Bucket) verifyOwnTag(full string, t *tag) error {
 		return fmt.Errorf("its signature is wrong: %w", errTag)
 	}
 	return nil
+}
+
+// heard notes what a write-only host knows of an object's attributes after a tag: its own changes, and that others made some.
+func (b *Bucket) heard(t tag, i *Info) {
+	switch {
+	case b.opt.Bundle == nil:
+	case t.host != nil && *t.host == b.opt.Bundle.Key().Host().ID:
+		i.Unproven &^= AllFields &^ t.unproven
+	default:
+		i.Unproven |= AllFields&^t.unproven | FieldsOfOthers
+	}
 }
 
 // maxUnverified is the largest change number that a write-only host goes on from without knowing who wrote it.
@@ -219,9 +230,11 @@ func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]s
 	if err != nil {
 		return nil, err
 	}
-	if t, err := parseTag(tags[tagName]); err == nil && t.host != nil {
-		if err := b.meetTagger(ctx, *t.host); err != nil {
-			return nil, err
+	for name, value := range tags {
+		if t, err := parseTag(value); isOwnTag(name) && err == nil && t.host != nil {
+			if err := b.meetTagger(ctx, *t.host); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return tags, nil

@@ -55,7 +55,7 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 			if err != nil {
 				return err
 			}
-			if err := e.changeInode(tx, &in); err != nil {
+			if err := s.changeInode(tx, e, &in); err != nil {
 				return err
 			}
 			gen = in.Gen
@@ -82,7 +82,7 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 }
 
 // changeInode gives the inode a new generation where the sealed one ends, and the times of a change.
-func (e *edit) changeInode(tx *index.Tx, in *index.Inode) error {
+func (s *Store) changeInode(tx *index.Tx, e *edit, in *index.Inode) error {
 	if !e.sealed {
 		if in.Sealed || in.Gen == 0 {
 			in.Gen = tx.NextGen()
@@ -90,6 +90,7 @@ func (e *edit) changeInode(tx *index.Tx, in *index.Inode) error {
 		}
 		now := time.Now().UnixNano()
 		in.Mtime, in.Ctime, in.ChangedAt = now, now, now
+		in.Prove(s.o.UID, s.o.GID, now)
 	}
 	if e.inode != nil {
 		e.inode(in)

@@ -33,6 +33,7 @@ type Options struct {
 	Limit    int64     // bytes on the disk; 0: 10 GiB. At least MinLimit
 	SmallMax int       // largest base in bytes that goes into segments; 0: 64 KiB, at most 1 MiB
 
+	UID, GID    uint32                                        // owner of what gets new content and has an owner that was only heard of; see index.Inode.Prove
 	ReadTimeout time.Duration                                 // longest wait of a reader for one answer of the bucket; 0: 60 s
 	NewSealing  func() (*object.Sealing, error)               // begins each content under a fresh key, at once; nil: object.NewSealing
 	Pressure    func()                                        // called while a writer waits for room: uploads should not be put off; may be nil

@@ -81,6 +81,7 @@ type Options struct {
 	Workers   int           // uploads of bodies above 1 MiB at a time, and four times as many other requests; 0: 16
 	Exclusive bool          // nobody else writes: no look before overwriting
 	Locks     bool          // lock keys in the bucket before overwriting
+	UID, GID  uint32        // owner of what is stored as a whole and has an owner that was only heard of; see index.Inode.Prove
 	Logger    *slog.Logger  // nil: nothing is logged
 }
 

@@ -1,6 +1,9 @@
 package converge
 
-import "github.com/ossencfs/ossencfs/cache/index"
+import (
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
 
 // Plan says what to do next about a key. It reads only, and returns the same for the same state: the simulation in this package
 // found its rules and tests them. The intent of a Send must be written in the transaction that v belongs to.
@@ -158,6 +161,9 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 	send := Action{Kind: Send, Pend: q}
 	if w.IsDir() {
 		send.Pend.IfAbsent = false
+		if recorded && h.Ino == w.Ino && h.XattrVer == w.XattrVer && w.Unproven&object.AllFields != 0 {
+			send.Pend.Op = index.Tag // a new marker would sign what this host has only heard of
+		}
 		return send
 	}
 	if recorded && h.Ino == w.Ino && h.Gen == w.Gen {

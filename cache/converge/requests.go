@@ -246,6 +246,9 @@ func (c *Converger) describe(tx *index.Tx, fl *flight) error {
 	if fl.inode, ok, err = tx.Inode(p.Ino); err == nil && !ok {
 		err = fmt.Errorf("inode %d is not in the index", p.Ino)
 	}
+	if err == nil && p.Op == index.Put && fl.inode.Prove(c.o.UID, c.o.GID, time.Now().UnixNano()) {
+		err = tx.PutInode(fl.inode)
+	}
 	return err
 }
 
@@ -388,12 +391,14 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 	case index.Copy:
 		info, err := c.o.Store.Copy(ctx, object.CopyRequest{
 			Src: p.Src, SrcETag: p.SrcETag, Dst: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
+			Unproven: fl.inode.Unproven,
 		})
 		info.Size = fl.size
 		return info, err
 	case index.Tag:
 		attr.Xattrs = nil
-		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), Over: overOf(p)})
+		return object.Info{}, c.o.Store.SetAttr(ctx, object.TagRequest{Key: p.Key, Attr: attr, Generation: object.ID(p.Generation), Upload: object.ID(p.Upload), Over: overOf(p),
+			Unproven: fl.inode.Unproven})
 	case index.Delete:
 		version, err := c.o.Store.Remove(ctx, p.Key)
 		return object.Info{Version: version}, err

@@ -32,6 +32,9 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e.uint(i.PathSeq)
 	e.uint(i.CommitSeq)
 	e.bytes(secret)
+	if i.Unproven != 0 {
+		e.uint(uint64(i.Unproven))
+	}
 	return e.b
 }
 
@@ -53,6 +56,11 @@ func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
 	i.Gen, i.CachedGen, i.AttrVer, i.XattrVer = d.uint(), d.uint(), d.uint(), d.uint()
 	i.PathSeq, i.CommitSeq = d.uint(), d.uint()
 	secret = d.raw()
+	if d.more() {
+		if i.Unproven = object.Fields(d.uint8()); i.Unproven == 0 {
+			d.fail(errors.New("zero at the end of the row"))
+		}
+	}
 	return i, secret, d.end()
 }
 

@@ -47,6 +47,30 @@ type Inode struct {
 	Complete bool  // directories: all entries are known
 	Marker   bool  // directories: wants a marker object
 	Occupied bool  // directories: somebody keeps content under the marker's key, which no marker may replace
+
+	Unproven object.Fields // attributes that a write-only host has only heard of, and does not sign
+}
+
+// Prove replaces the attributes that were only heard of, because the inode is about to be stored as a whole: the owner becomes that of the
+// mount, and nobody else gets a right. It reports whether there were any.
+func (i *Inode) Prove(uid, gid uint32, now int64) bool {
+	u := i.Unproven
+	if i.Unproven = 0; u&object.AllFields == 0 {
+		return false
+	}
+	if u&(object.FieldMode|object.FieldUID|object.FieldGID) != 0 {
+		i.Mode &= unix.S_IFMT | unix.S_IRWXU
+	}
+	if u&object.FieldUID != 0 {
+		i.UID = uid
+	}
+	if u&object.FieldGID != 0 {
+		i.GID = gid
+	}
+	if u&object.FieldMtime != 0 {
+		i.Mtime = now
+	}
+	return true
 }
 
 // WantsMarker reports whether a directory's marker belongs in the bucket.
