@@ -96,5 +96,5 @@ func (c *Cache) answeredWith(ctx context.Context) (Stat, bool) {
 	if err != nil || i.Unlinked {
 		return Stat{}, false
 	}
-	return statOf(&i), true
+	return c.statOf(&i), true
 }

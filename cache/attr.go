@@ -64,7 +64,7 @@ func (c *Cache) GetAttr(ctx context.Context, ino Ino) (Stat, error) {
 		return Stat{}, err
 	}
 	if i.AttrKnown {
-		return statOf(&i), nil
+		return c.statOf(&i), nil
 	}
 	if err := c.known(ctx, ino); err != nil {
 		return Stat{}, err
@@ -72,7 +72,7 @@ func (c *Cache) GetAttr(ctx context.Context, ino Ino) (Stat, error) {
 	if i, err = c.inode(ino); err != nil {
 		return Stat{}, err
 	}
-	return statOf(&i), nil
+	return c.statOf(&i), nil
 }
 
 // SetAttr changes attributes. A change of size comes first, so that times given with it stay.
@@ -108,7 +108,7 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	return statOf(&changed), nil
+	return c.statOf(&changed), nil
 }
 
 // updateInode changes an inode in a transaction of its own; change reports whether there is anything to write.
@@ -170,6 +170,9 @@ func applyChange(i *index.Inode, ch Change) bool {
 	if uploaded && i.Ino != Root {
 		i.AttrVer++
 		i.ChangedAt = i.Ctime
+		if before.Mode&^i.Mode != 0 || i.UID != before.UID || i.GID != before.GID {
+			i.Tight = i.AttrVer
+		}
 		if isDir(i) {
 			i.Marker = true
 		}

@@ -225,6 +225,9 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	} else {
 		i.Unproven = info.Unproven
 	}
+	if info.State == object.StateRefused {
+		i.Unproven |= object.FieldMode
+	}
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev
 	if !isDir(i) || !recorded || old.Upload != row.Upload || row.Upload == (index.ID{}) {
 		i.Mtime = a.Mtime // where the answer brings nothing new, that of a directory whose entries changed here stays

@@ -50,6 +50,8 @@ type Bucket interface {
 	StagePart(ctx context.Context, s *object.Stage, n int, body io.ReaderAt) (crc uint64, err error)
 	DropStage(ctx context.Context, s *object.Stage) error
 
+	// Authentic reports whether nothing of others is expected under a key.
+	Authentic(key string) bool
 	// SetHistory tells the bucket what this cache remembers of keys, and Trust is which objects of others it accepts.
 	SetHistory(object.History)
 	Trust() object.Trust

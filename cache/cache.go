@@ -90,7 +90,7 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		cancel()
 		return nil, err
 	}
-	if err := orErr(c.rejudge(), c.doubtAttributes()); err != nil {
+	if err := orErr(c.rejudge(), c.judgeAttributes()); err != nil {
 		cancel()
 		return nil, err
 	}

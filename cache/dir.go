@@ -152,7 +152,7 @@ func (d *Dir) replay(tx *index.Tx, from uint64, attributes bool, fn func(DirEntr
 		if !ok || i.Unlinked || i.Parent != d.ino || i.Name != n.name {
 			continue
 		}
-		if !fn(entryOf(&i, n.name, firstOff+uint64(n.ino), attributes)) {
+		if !fn(d.entryOf(&i, n.name, firstOff+uint64(n.ino), attributes)) {
 			return nil
 		}
 	}
@@ -160,13 +160,13 @@ func (d *Dir) replay(tx *index.Tx, from uint64, attributes bool, fn func(DirEntr
 }
 
 // entryOf shows an inode as an entry.
-func entryOf(i *index.Inode, name string, off uint64, attributes bool) DirEntry {
+func (d *Dir) entryOf(i *index.Inode, name string, off uint64, attributes bool) DirEntry {
 	e := DirEntry{Name: name, Ino: i.Ino, Off: off}
 	if i.AttrKnown || isDir(i) {
 		e.Mode = i.Mode & modeType
 	}
 	if attributes && i.AttrKnown {
-		e.Known, e.Stat = true, statOf(i)
+		e.Known, e.Stat = true, d.c.statOf(i)
 	}
 	return e
 }
@@ -183,7 +183,7 @@ func (d *Dir) stream(tx *index.Tx, from uint64, fn func(DirEntry) bool) error {
 			if err != nil || !ok {
 				return true
 			}
-			if !fn(entryOf(&i, name, firstOff+at+1, false)) {
+			if !fn(d.entryOf(&i, name, firstOff+at+1, false)) {
 				return false
 			}
 		}

@@ -28,7 +28,7 @@ func (c *Cache) GiveReservedName(ino Ino) error {
 	})
 }
 
-// ForgetUnproven makes the cache one of a version that did not tell what a write-only host has only heard of.
+// ForgetUnproven makes the cache one of a version that did not tell which attributes nobody has vouched for.
 func (c *Cache) ForgetUnproven(inos ...Ino) error {
 	return c.db.Update(func(tx *index.Tx) error {
 		for _, ino := range inos {

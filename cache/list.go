@@ -225,7 +225,7 @@ func (l *lister) newDir(tx *index.Tx, key string) error {
 	}
 	i := index.Inode{
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Parent: l.dir, Name: name, Mode: unix.S_IFDIR | 0o755&^l.c.o.Umask,
-		UID: l.c.o.UID, GID: l.c.o.GID, Sealed: true,
+		UID: l.c.o.UID, GID: l.c.o.GID, Sealed: true, Unproven: l.c.unprovenDir(key),
 	}
 	i.Atime, i.Mtime, i.Ctime = now(), now(), now()
 	return tx.PutInode(i)

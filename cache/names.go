@@ -55,7 +55,7 @@ func (c *Cache) createNew(ctx context.Context, parent Ino, name string, n New, m
 		}
 		return Stat{}, err
 	}
-	return statOf(&made), nil
+	return c.statOf(&made), nil
 }
 
 // Mknod makes a file that is not opened: regular, fifo, socket or device. All but the first are attributes of an empty
@@ -75,7 +75,7 @@ func (c *Cache) Mknod(ctx context.Context, parent Ino, name string, n New) (Stat
 	if err != nil {
 		return Stat{}, err
 	}
-	return statOf(&made), nil
+	return c.statOf(&made), nil
 }
 
 // Mkdir makes a directory; it gets a marker object.
@@ -93,7 +93,7 @@ func (c *Cache) Mkdir(ctx context.Context, parent Ino, name string, n New) (Stat
 	if err != nil {
 		return Stat{}, err
 	}
-	return statOf(&made), nil
+	return c.statOf(&made), nil
 }
 
 // Symlink makes a symbolic link; its target is the content of its object.
@@ -113,7 +113,7 @@ func (c *Cache) Symlink(ctx context.Context, parent Ino, name, target string, n 
 	if err != nil {
 		return Stat{}, err
 	}
-	return statOf(&made), nil
+	return c.statOf(&made), nil
 }
 
 // Tmpfile makes and opens a regular file without a name; it goes with its last opening.
@@ -142,7 +142,7 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 		return Stat{}, err
 	}
 	c.opens.add(made.Ino, m.Write) // nobody else knows this inode yet
-	return statOf(&made), nil
+	return c.statOf(&made), nil
 }
 
 // make adds one inode to a directory. fill completes it in the same transaction.

@@ -47,6 +47,8 @@ type Options struct {
 	CreateRemote bool
 	// Locks locks an object in the bucket before it is replaced or removed, at two more requests. All hosts must.
 	Locks bool
+	// Shared says that other users of this machine are let in, so that the modes that are shown count.
+	Shared bool
 	// UID, GID and Umask are for the root and for objects that carry no attributes.
 	UID, GID, Umask uint32
 	// Host names this machine in conflict copies; its host name when empty.

@@ -34,7 +34,7 @@ func withReserved(t *testing.T, pending bool) (env *testenv.Env, fault string) {
 	must(t, err)
 	f, err := env.Cache.Create(t.Context(), old.Ino, "f", cache.New{Mode: 0o644}, cache.OpenMode{Write: true})
 	must(t, err)
-	must(t, env.Cache.Write(t.Context(), f.Ino, 0, []byte("kept"), false))
+	must(t, env.Cache.Write(t.Context(), f.Ino, 0, []byte("kept"), nil))
 	must(t, env.Cache.Release(t.Context(), f.Ino, true))
 	must(t, env.Cache.GiveReservedName(old.Ino))
 	if !pending {

@@ -129,8 +129,9 @@ func (noKernel) ForgetInode(Ino)        {}
 func (noKernel) ForgetAttr(Ino)         {}
 func (noKernel) AskInode(Ino)           {}
 
-// statOf shows an inode.
-func statOf(i *index.Inode) Stat {
+// statOf shows an inode. Where other users are let in, a mode that nobody has vouched for shows no right of theirs: what told a narrower one may
+// have been taken away. A write-only host shows what the bucket tells.
+func (c *Cache) statOf(i *index.Inode) Stat {
 	st := Stat{
 		Ino: i.Ino, Mode: i.Mode, Nlink: 1, UID: i.UID, GID: i.GID, Rdev: i.Rdev,
 		Size: i.Size, Atime: i.Atime, Mtime: i.Mtime, Ctime: i.Ctime,
@@ -140,6 +141,9 @@ func statOf(i *index.Inode) Stat {
 	}
 	if isDir(i) {
 		st.Size = 0
+	}
+	if c.o.Shared && i.Unproven&object.FieldMode != 0 && !c.bucket.WriteOnly() {
+		st.Mode &^= unix.S_IRWXG | unix.S_IRWXO
 	}
 	st.Blocks = (st.Size + 511) / 512
 	return st

@@ -141,7 +141,7 @@ func TestHostCannotTakeAlong(t *testing.T) {
 	reader, host := writeOnly(t)
 	put(t, reader, "hosts/a/sub/old", "written by the reader")
 	for _, name := range []string{"hosts/a/old", "hosts/a/sub/old"} {
-		_, err := reader.Cache.SetAttr(t.Context(), at(t, reader, name).Ino, cache.Change{Set: cache.SetMode, Mode: 0o600})
+		_, err := reader.Cache.SetAttr(t.Context(), at(t, reader, name).Ino, cache.Change{Set: cache.SetMode, Mode: 0o666}) // more rights: it is a tag
 		must(t, err)
 	}
 	reader.Sync()
@@ -160,8 +160,8 @@ func TestHostCannotTakeAlong(t *testing.T) {
 	host.Sync()
 	o := impatient
 	o.Share = reader
-	if got := at(t, testenv.New(t, o), "hosts/a/old"); got.Mode != unix.S_IFREG|0o600 || got.Mtime != 42 {
-		t.Errorf("a reader sees %+v, want mode 600 and the new time", got)
+	if got := at(t, testenv.New(t, o), "hosts/a/old"); got.Mode != unix.S_IFREG|0o666 || got.Mtime != 42 {
+		t.Errorf("a reader sees %+v, want mode 666 and the new time", got)
 	}
 }
 
@@ -189,5 +189,30 @@ func TestHostCacheOfBefore(t *testing.T) {
 	}
 	if got := at(t, fresh, "hosts/a/pending"); got.Mode&0o777 != 0o640 || got.UID != 1 || got.Mtime != 3 {
 		t.Errorf("a reader sees %+v, not what was set before", got)
+	}
+}
+
+// TestClosedCacheOfBefore: a directory without a marker that a cache of before took for open shows no right of others after an upgrade.
+func TestClosedCacheOfBefore(t *testing.T) {
+	o := impatient
+	o.Mount.AllowOther = true
+	env := testenv.New(t, o)
+	put(t, env, "d/f", "text")
+	mine, err := env.Cache.Mkdir(t.Context(), cache.Root, "mine", cache.New{Mode: 0o755})
+	must(t, err)
+	d := at(t, env, "d")
+	if d.Mode != unix.S_IFDIR|0o700 {
+		t.Errorf("got mode %o, want 0700", d.Mode)
+	}
+	must(t, env.Cache.ForgetUnproven(d.Ino))
+	if got := at(t, env, "d"); got.Mode&0o077 == 0 {
+		t.Fatal("the cache is not one of before: the test shows nothing")
+	}
+	env.Remount()
+	if got := at(t, env, "d"); got.Mode != unix.S_IFDIR|0o700 {
+		t.Errorf("after the upgrade: got mode %o, want 0700", got.Mode)
+	}
+	if got := at(t, env, "mine"); got.Mode != unix.S_IFDIR|0o755 || got.Ino != mine.Ino {
+		t.Errorf("a directory with a marker: got %+v", got)
 	}
 }

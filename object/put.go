@@ -25,6 +25,9 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, fmt.Errorf("put %.100q: no sealed body: %w", r.Key, ErrInvalid)
 	}
 	single := r.Sealed.Size() <= b.opt.MultipartThreshold
+	if !r.Generation.IsZero() && r.Sealed.Tags().Separate() {
+		return Info{}, fmt.Errorf("put %.100q: a body of %d bytes keeps its generation: %w", r.Key, r.Sealed.Size(), ErrInvalid)
+	}
 	if err := b.putLeaves(ctx, generationOf(r.Sealed), r.Sealed.Tags()); err != nil {
 		return Info{}, before(err)
 	}
@@ -40,9 +43,9 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	b.pool.uploaded(generationOf(r.Sealed))
+	b.pool.uploaded(r.generation())
 	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
-		Generation: generationOf(r.Sealed), Upload: r.Upload, Stored: r.Upload, Over: r.Over, Encrypted: true, State: b.ownState()}, nil
+		Generation: r.generation(), Upload: r.Upload, Stored: r.Upload, Over: r.Over, Encrypted: true, State: b.ownState()}, nil
 }
 
 // placed is an object that was stored: its ETag, its version in a bucket with versioning, and the server's clock in the answer.
@@ -55,6 +58,14 @@ func placedAs(i oss.Info) placed { return placed{etag: i.ETag, version: i.Versio
 
 // generationOf is the generation of a sealed body.
 func generationOf(s *Sealed) ID { return ID(s.GenerationID()) }
+
+// generation is what the object will be of.
+func (r *PutRequest) generation() ID {
+	if !r.Generation.IsZero() {
+		return r.Generation
+	}
+	return generationOf(r.Sealed)
+}
 
 // putSingle stores the body by one PUT.
 func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (placed, error) {
@@ -84,7 +95,7 @@ type content struct {
 
 // contentOf is the content of a request whose body is sealed already.
 func contentOf(r PutRequest) content {
-	return content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: generationOf(r.Sealed), upload: r.Upload, attr: r.Attr,
+	return content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: r.generation(), upload: r.Upload, attr: r.Attr,
 		over: r.Over}
 }
 

@@ -83,10 +83,16 @@ func (b *Bucket) readTags(ctx context.Context, full string, got oss.Info, info *
 		}
 		bound = b.applyTags(full, tags, info)
 	}
-	if b.opt.Trust.Strict && p.moved && !bound {
+	if b.misplaced(info.Key, p, bound) {
 		b.refuse(info, NoticeTampered, ErrMoved)
 	}
 	return nil
+}
+
+// misplaced reports whether an object must not stand where it does; bound says that a tag of ours binds it there. No mount of ours moves a
+// directory's marker, and who may write to the bucket could give a directory the rights of another one by it.
+func (b *Bucket) misplaced(key string, p proof, bound bool) bool {
+	return p.moved && !bound && (b.opt.Trust.Strict || isDirKey(key) && b.Authentic(key))
 }
 
 // applyTags lets the attributes of our tags stand for those of the headers, if they are about this generation and were made by a key

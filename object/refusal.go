@@ -37,3 +37,6 @@ func (r Reason) Err() error {
 
 // Trust is which objects of others are accepted.
 func (b *Bucket) Trust() Trust { return b.opt.Trust }
+
+// Authentic reports whether nothing of others is expected under a key: what the volume's key holders did not write is refused there.
+func (b *Bucket) Authentic(key string) bool { return !b.opt.Trust.accepts(key, b.volume.isAuthentic()) }

@@ -32,13 +32,16 @@ type Download struct {
 
 // PutRequest stores a sealed body with its attributes.
 type PutRequest struct {
-	Key      string
-	Body     io.ReaderAt // ciphertext of Sealed.Size bytes, just as it was sealed
-	Sealed   *Sealed
-	Attr     Attr
-	Upload   ID   // id of this request; a repeated one has the same
-	IfAbsent bool // fail with ErrExists when the object exists; void in versioned buckets
-	Over     []ID // what it replaces: Info.Past of the object that was looked at
+	Key    string
+	Body   io.ReaderAt // ciphertext of Sealed.Size bytes, just as it was sealed
+	Sealed *Sealed
+	Attr   Attr
+	Upload ID // id of this request; a repeated one has the same
+	// Generation is what the object is to be of, when the bucket had it before with other attributes: no tag of then is about this one. Zero: that
+	// of Sealed. It is not for bodies with leaf tags of their own, which are stored by the generation.
+	Generation ID
+	IfAbsent   bool // fail with ErrExists when the object exists; void in versioned buckets
+	Over       []ID // what it replaces: Info.Past of the object that was looked at
 
 	// Stage holds the begin of the body, which Body need not have any more; nil: Body has all.
 	Stage *Stage

@@ -85,7 +85,7 @@ func (p *partPut) resume(ctx context.Context) (*multipart, placed, error) {
 // upload began; the upload id stands for them.
 func (p *partPut) fits(s *partState) bool {
 	return string(s.FullKey) == p.full && s.Upload == p.req.Upload.String() && s.IfAbsent == p.req.IfAbsent &&
-		s.Generation == generationOf(p.req.Sealed).String() && s.Size == p.req.Sealed.Size()
+		s.Generation == p.req.generation().String() && s.Size == p.req.Sealed.Size()
 }
 
 // stored finds out why an upload is gone: completed by an earlier attempt whose answer was lost, which gives the
@@ -95,7 +95,7 @@ func (p *partPut) stored(ctx context.Context) (placed, error) {
 	if err != nil && !errors.Is(err, oss.ErrNotFound) {
 		return placed{}, err
 	}
-	if err != nil || got.Meta[metaIDs] != formatIDs(generationOf(p.req.Sealed), p.req.Upload) {
+	if err != nil || got.Meta[metaIDs] != formatIDs(p.req.generation(), p.req.Upload) {
 		return placed{}, p.save(nil)
 	}
 	if want := p.req.Sealed.CRC64(); got.HasCRC && got.CRC64 != want {

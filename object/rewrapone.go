@@ -51,7 +51,7 @@ func (a *rewrapAttempt) look(ctx context.Context) (*sighting, error) {
 		}
 		s.bound = b.applyTags(a.it.full, s.tags, &s.info)
 	}
-	if b.opt.Trust.Strict && s.proof.moved && !s.bound {
+	if b.misplaced(a.it.key, s.proof, s.bound) {
 		b.refuse(&s.info, NoticeTampered, ErrMoved)
 	}
 	return s, nil

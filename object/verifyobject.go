@@ -264,7 +264,7 @@ func (v *verification) tags(ctx context.Context, x *exam) (misplaced bool, err e
 	if !x.p.moved || bound {
 		return false, nil
 	}
-	if v.b.opt.Trust.Strict {
+	if v.b.misplaced(x.key, x.p, bound) {
 		return true, v.found(ctx, FoundMisplaced, x.key, &x.entry, ErrMoved)
 	}
 	v.tell(Finding{Kind: FoundMoved, Key: x.key})

@@ -57,7 +57,7 @@ func (b *Bucket) HeadVersion(ctx context.Context, key, version string) (Info, er
 		}
 		bound = b.applyTags(full, tags, &info)
 	}
-	if b.opt.Trust.Strict && p.moved && !bound {
+	if b.misplaced(key, p, bound) {
 		b.refuse(&info, NoticeTampered, ErrMoved)
 		return info, nil
 	}

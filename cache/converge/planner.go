@@ -161,20 +161,20 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 	send := Action{Kind: Send, Pend: q}
 	if w.IsDir() {
 		send.Pend.IfAbsent = false
-		if recorded && h.Ino == w.Ino && h.XattrVer == w.XattrVer && w.Unproven&object.AllFields != 0 {
+		if recorded && h.Ino == w.Ino && h.XattrVer == w.XattrVer && h.State == object.StateSealed && w.Unproven&object.AllFields != 0 {
 			send.Pend.Op = index.Tag // a new marker would sign what this host has only heard of
 		}
 		return send
 	}
 	if recorded && h.Ino == w.Ino && h.Gen == w.Gen {
-		if h.XattrVer == w.XattrVer {
+		if h.XattrVer == w.XattrVer && !tightens(h, w) {
 			send.Pend.Op, send.Pend.IfAbsent = index.Tag, false
 			return send
 		}
 		return p.put(send, w)
 	}
 	s, ok := p.home(w)
-	if ok && s.Key != key && s.XattrVer == w.XattrVer {
+	if ok && s.Key != key && s.XattrVer == w.XattrVer && !tightens(&s, w) {
 		send.Pend.Op, send.Pend.Src, send.Pend.SrcETag = index.Copy, s.Key, s.ETag
 		return send
 	}
@@ -182,6 +182,12 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 		return p.homeless(key, w)
 	}
 	return p.put(send, w)
+}
+
+// tightens reports whether a change of attributes is sent with the content, in headers and box, instead of as a tag: one that took rights away,
+// where that costs no more. Who may write to the bucket can take a tag away, and the attributes of before would count again.
+func tightens(h *index.Object, w *index.Inode) bool {
+	return h.AttrVer < w.Tight && h.State == object.StateAuthentic && w.Size > 0 && w.Size <= smallBody && w.Cached()
 }
 
 // put sends content from the local cache, where it must be.

@@ -61,7 +61,7 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 		}
 		again := now.Kind == Resend
 		fl.pend = now.Pend
-		if err := c.describe(tx, fl); err != nil {
+		if err := c.describe(tx, fl, again); err != nil {
 			return err
 		}
 		if !again {
@@ -218,15 +218,16 @@ func (c *Converger) slot(fl *flight) (release func(), err error) {
 }
 
 // describe takes the attributes that are sent, and the generation of the content they belong to. What is PUT is authentic; a copy
-// and a tag leave an object as trustworthy as it was.
-func (c *Converger) describe(tx *index.Tx, fl *flight) error {
+// and a tag leave an object as trustworthy as it was. Repeated, a request is what it was.
+func (c *Converger) describe(tx *index.Tx, fl *flight, again bool) error {
 	p := &fl.pend
 	switch p.Op {
 	case index.Delete:
 		return nil
 	case index.Put:
-		p.Generation = fl.sealed.GenerationID()
-		p.State = object.StateAuthentic
+		if err := c.describePut(tx, fl, again); err != nil {
+			return err
+		}
 	case index.Copy:
 		src, _, err := tx.Object(p.Src)
 		if err != nil {
@@ -250,6 +251,36 @@ func (c *Converger) describe(tx *index.Tx, fl *flight) error {
 		err = tx.PutInode(fl.inode)
 	}
 	return err
+}
+
+// describePut chooses the generation of what is PUT: that of the sealed body, or a new one where the bucket has the body already, so that no
+// tag from before, which somebody may put back, is about it. Large bodies keep theirs, by which their leaf tags are stored, and so do empty files,
+// of which nothing else tells whether they are the same.
+func (c *Converger) describePut(tx *index.Tx, fl *flight, again bool) error {
+	p := &fl.pend
+	p.State = object.StateAuthentic
+	if again {
+		return nil
+	}
+	p.Generation = fl.sealed.GenerationID()
+	if fl.sealed.Tags().Separate() || fl.sealed.Size() == 0 && p.Key[len(p.Key)-1] != '/' {
+		return nil
+	}
+	rows, err := tx.ObjectsOf(p.Ino)
+	for _, h := range rows {
+		if h.Gen == p.Gen {
+			p.Generation = index.ID(object.NewID())
+		}
+	}
+	return err
+}
+
+// putGeneration is the generation that a PUT asks for; zero: that of its body.
+func (fl *flight) putGeneration() object.ID {
+	if fl.pend.Generation == fl.sealed.GenerationID() {
+		return object.ID{}
+	}
+	return object.ID(fl.pend.Generation)
 }
 
 // begin writes the intent and marks the key as having a request under way.
@@ -385,7 +416,7 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 	case index.Put:
 		return c.o.Store.Put(ctx, object.PutRequest{
 			Key: p.Key, Body: fl.body, Stage: stageOf(fl.body), Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
-			Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
+			Generation: fl.putGeneration(), Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
 			Progress: func(n int64) { c.counts.bytes.Add(n) },
 		})
 	case index.Copy:

@@ -67,7 +67,7 @@ func (w *world) answer(r *simRequest) {
 	if !ok || p.Upload != r.pend.Upload {
 		return // only with a rule left out
 	}
-	info := object.Info{Size: 1, ETag: w.store[p.Key].etag}
+	info := object.Info{Size: 1, ETag: w.store[p.Key].etag, State: object.StateAuthentic}
 	if w.without == ruleSent {
 		p.Gen, p.AttrVer = w.idx.inodes[p.Ino].Gen, w.idx.inodes[p.Ino].AttrVer
 	}

@@ -247,6 +247,9 @@ func (w *world) exchange(a, b string) {
 func (w *world) chmod(name string) {
 	if i, ok := w.find(name); ok {
 		i.AttrVer++
+		if i.AttrVer%2 == 0 { // takes rights away
+			i.Tight = i.AttrVer
+		}
 		i.Marker = i.IsDir()
 		w.idx.inodes[i.Ino] = i
 	}

@@ -32,8 +32,9 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e.uint(i.PathSeq)
 	e.uint(i.CommitSeq)
 	e.bytes(secret)
-	if i.Unproven != 0 {
+	if i.Unproven != 0 || i.Tight != 0 {
 		e.uint(uint64(i.Unproven))
+		e.uint(i.Tight)
 	}
 	return e.b
 }
@@ -57,8 +58,8 @@ func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
 	i.PathSeq, i.CommitSeq = d.uint(), d.uint()
 	secret = d.raw()
 	if d.more() {
-		if i.Unproven = object.Fields(d.uint8()); i.Unproven == 0 {
-			d.fail(errors.New("zero at the end of the row"))
+		if i.Unproven, i.Tight = object.Fields(d.uint8()), d.uint(); i.Unproven == 0 && i.Tight == 0 {
+			d.fail(errors.New("zeros at the end of the row"))
 		}
 	}
 	return i, secret, d.end()

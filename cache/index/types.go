@@ -48,17 +48,21 @@ type Inode struct {
 	Marker   bool  // directories: wants a marker object
 	Occupied bool  // directories: somebody keeps content under the marker's key, which no marker may replace
 
-	Unproven object.Fields // attributes that a write-only host has only heard of, and does not sign
+	// Unproven are attributes that no key holder has vouched for: those that a write-only host has only heard of, and the mode of what shows
+	// with defaults because somebody may have taken away what told it. They are not signed: see Prove.
+	Unproven object.Fields
+	// Tight is the AttrVer of the last change that took rights away or gave a file to others; 0: there was none.
+	Tight uint64
 }
 
-// Prove replaces the attributes that were only heard of, because the inode is about to be stored as a whole: the owner becomes that of the
+// Prove replaces the attributes that nobody has vouched for, because the inode is about to be stored as a whole: the owner becomes that of the
 // mount, and nobody else gets a right. It reports whether there were any.
 func (i *Inode) Prove(uid, gid uint32, now int64) bool {
 	u := i.Unproven
 	if i.Unproven = 0; u&object.AllFields == 0 {
 		return false
 	}
-	if u&(object.FieldMode|object.FieldUID|object.FieldGID) != 0 {
+	if u&object.FieldMode != 0 {
 		i.Mode &= unix.S_IFMT | unix.S_IRWXU
 	}
 	if u&object.FieldUID != 0 {

@@ -139,7 +139,7 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 		MetaTTL: r.duration("metadata-ttl"), Workers: int(r.number("workers", 10, 16, 1, 1024)), ReadOnly: cfg.object.ReadOnly,
 		FsyncRemote: r.choice("fsync") == "remote", CloseRemote: r.choice("close") == "remote", Exclusive: r.is("exclusive"), Locks: r.choice("lock") == "objects",
 		CreateRemote: r.choice("exclusive-create") == "remote",
-		UID:          uid, GID: gid, Umask: umask,
+		Shared:       r.is("allow-other"), UID: uid, GID: gid, Umask: umask,
 	}
 	cfg.fs = fs.Options{Source: t.String(), AllowOther: r.is("allow-other"), ReadOnly: cfg.object.ReadOnly, Suid: r.is("suid"), Dev: r.is("dev"),
 		Writeback: r.is("writeback")}

@@ -153,6 +153,7 @@ func (e *Env) mount() {
 		e.t.Fatal(err)
 	}
 	co := e.o.Cache
+	co.Shared = e.o.Mount.AllowOther
 	co.Bucket, co.Dir, co.Logger = e.Store, e.CacheDir, logger
 	if e.o.Bucket != nil {
 		co.Bucket = e.o.Bucket(e.Store)
@@ -277,6 +278,9 @@ func (e *Env) Remount() {
 	e.unmount(cache.CloseDrain)
 	e.mount()
 }
+
+// LetOthersIn has the next mount let other users in.
+func (e *Env) LetOthersIn() { e.o.Mount.AllowOther = true }
 
 // RemountNow ends the mount without uploading and mounts again with the same cache.
 func (e *Env) RemountNow() {

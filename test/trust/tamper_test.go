@@ -212,13 +212,13 @@ func attributeAttacks(w *world) []attack {
 		{name: "plain extended attributes added", about: "f", notice: object.NoticeTampered, broken: []string{"f"},
 			do: set("f", "X-Oss-Meta-Ossencfs-Xattr", "AAAA")},
 		{name: "a tag planted", about: "f", notice: object.NoticeTag,
-			do: set("f", "X-Oss-Tagging", "ossencfs="+strings.Replace(strings.TrimPrefix(w.stored["t"].h.Get("X-Oss-Tagging"), "ossencfs="), "100604", "104777", 1))},
+			do: set("f", "X-Oss-Tagging", "ossencfs="+strings.Replace(strings.TrimPrefix(w.stored["t"].h.Get("X-Oss-Tagging"), "ossencfs="), "100644", "104777", 1))},
 		{name: "another object's tag", about: "f", notice: object.NoticeTag, do: set("f", "X-Oss-Tagging", w.stored["t"].h.Get("X-Oss-Tagging"))},
 	}
 	tag := w.stored["t"].h.Get("X-Oss-Tagging")
 	for name, change := range map[string]func(string) string{
-		"set-user-id": func(s string) string { return strings.Replace(s, "100604", "104604", 1) },
-		"a type":      func(s string) string { return strings.Replace(s, "100604", "120604", 1) },
+		"set-user-id": func(s string) string { return strings.Replace(s, "100644", "104644", 1) },
+		"a type":      func(s string) string { return strings.Replace(s, "100644", "120644", 1) },
 		"the MAC": func(s string) string {
 			other := map[bool]string{true: "B", false: "A"}[s[len(s)-2] == 'A'] // a letter that a tag may have
 			return s[:len(s)-2] + other + s[len(s)-1:]

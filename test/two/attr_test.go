@@ -138,7 +138,7 @@ func TestAttributesWithinASecond(t *testing.T) {
 	}
 }
 
-// TestTagsShowInNoListing: a mode that another mount set is seen by who writes the file, and with a new cache, but by no listing.
+// TestTagsShowInNoListing: a mode that another mount set, and that gives more rights, is seen by who writes the file, and with a new cache, but by no listing.
 func TestTagsShowInNoListing(t *testing.T) {
 	o, clock := stoppedClock()
 	w := newWorld(t, o)
@@ -147,7 +147,7 @@ func TestTagsShowInNoListing(t *testing.T) {
 	clock.Advance(time.Minute)
 	for _, name := range []string{"f", "g"} {
 		testenv.Eventually(t, "the file", func() bool { return w.read(1, name) == "text" && w.modeOf(1, name) == 0o644 })
-		if err := os.Chmod(w.hosts[0].Path(name), 0o640); err != nil {
+		if err := os.Chmod(w.hosts[0].Path(name), 0o664); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestTagsShowInNoListing(t *testing.T) {
 	}
 	w.write(1, "f", "new")
 	w.sync()
-	if got := w.modeOf(1, "f"); got != 0o640 {
+	if got := w.modeOf(1, "f"); got != 0o664 {
 		t.Errorf("mode %v after a write, want that of the other mount", got)
 	}
 	w.hosts[0].DropCache()
@@ -169,7 +169,7 @@ func TestTagsShowInNoListing(t *testing.T) {
 		t.Errorf("mode %v, want that of the later writer", got)
 	}
 	w.hosts[1].DropCache()
-	if got := w.modeOf(1, "f"); got != 0o640 {
+	if got := w.modeOf(1, "f"); got != 0o664 {
 		t.Errorf("mode %v with a new cache, want that of the other mount", got)
 	}
 }
