@@ -140,7 +140,7 @@ func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.
 		if err != nil {
 			return object.Info{}, err
 		}
-		r.Attr, r.Generation = info.Attr, info.Generation
+		r.Attr, r.Generation, r.Unproven = info.Attr, info.Generation, info.Unproven
 	}
 	return t.Bucket.Copy(ctx, r)
 }

@@ -45,7 +45,7 @@ func (c *Cache) undelete(ctx context.Context, key string, v object.Version, mark
 // copyOf asks for a copy of a version with the attributes that it has.
 func copyOf(src, version, dst string, info *object.Info) object.CopyRequest {
 	return object.CopyRequest{
-		Src: src, SrcVersion: version, SrcETag: info.ETag, Dst: dst, Attr: info.Attr, Generation: info.Generation, Upload: object.NewID(),
+		Src: src, SrcVersion: version, SrcETag: info.ETag, Dst: dst, Attr: info.Attr, Generation: info.Generation, Upload: object.NewID(), Unproven: info.Unproven,
 	}
 }
 

@@ -112,6 +112,27 @@ func TestHostSignsNothingPlanted(t *testing.T) {
 	}
 }
 
+// TestHostMovesWhatWasListed: files that a write-only host moved with their directory, and of which it knew no more than the name, keep the
+// attributes that were sealed.
+func TestHostMovesWhatWasListed(t *testing.T) {
+	reader, host := writeOnly(t)
+	_, err := reader.Cache.Mkdir(t.Context(), at(t, reader, "hosts/a").Ino, "d", cache.New{Mode: 0o755})
+	must(t, err)
+	f := create(t, reader, "hosts/a/d", "f", "text")
+	_, err = reader.Cache.SetAttr(t.Context(), f.Ino, cache.Change{Set: cache.SetMode, Mode: 0o600})
+	must(t, err)
+	reader.Sync()
+	plant(t, reader, "hosts/a/d/f")
+	a := at(t, host, "hosts/a").Ino
+	must(t, host.Cache.Rename(t.Context(), a, "d", a, "moved", cache.RenameReplace))
+	host.Sync()
+	o := impatient
+	o.Share = reader
+	if got := at(t, testenv.New(t, o), "hosts/a/moved/f"); got.Mode != unix.S_IFREG|0o600 || got.UID != 0 {
+		t.Errorf("a reader sees %+v, want mode 600 of 0", got)
+	}
+}
+
 // TestHostKnowsItsOwn: what a write-only host wrote in this cache it goes on knowing, whatever the plain headers say later, also after a restart.
 func TestHostKnowsItsOwn(t *testing.T) {
 	reader, host := writeOnly(t)
