@@ -52,7 +52,7 @@ func TestHostSignsNothingPlanted(t *testing.T) {
 			return errors.Join(err, c.Rename(t.Context(), dir, "f", dir, "g", 0))
 		}, "a/g", was},
 		"rewrite": {func(c *cache.Cache, _, f, _ cache.Ino) error {
-			return errors.Join(c.Open(t.Context(), f, cache.OpenMode{Write: true, Truncate: true}), c.Write(t.Context(), f, 0, []byte("new"), false),
+			return errors.Join(c.Open(t.Context(), f, cache.OpenMode{Write: true, Truncate: true}), c.Write(t.Context(), f, 0, []byte("new"), nil),
 				c.Release(t.Context(), f, true))
 		}, "a/f", seen{0o700, 0, 0}},
 		"rewrite and chmod": {func(c *cache.Cache, _, f, _ cache.Ino) error {
