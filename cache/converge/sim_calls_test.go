@@ -247,7 +247,7 @@ func (w *world) exchange(a, b string) {
 func (w *world) chmod(name string) {
 	if i, ok := w.find(name); ok {
 		i.AttrVer++
-		if i.AttrVer%2 == 0 { // takes rights away
+		if i.AttrVer%2 == 1 { // every second one takes rights away
 			i.Tight = i.AttrVer
 		}
 		i.Marker = i.IsDir()
