@@ -304,6 +304,11 @@ func (r *Record) encode() []byte {
 	return b
 }
 
+// Same reports whether two records say the same and carry the same MAC.
+func (r *Record) Same(other *Record) bool {
+	return bytes.Equal(r.encode(), other.encode()) && hmac.Equal(r.mac, other.mac)
+}
+
 // authentic tells whether the record's MAC is the volume key's over the encoding.
 func (r *Record) authentic(v *VolumeKey, encoded []byte) bool {
 	mac := v.MAC(recordInfo, encoded)

@@ -47,17 +47,21 @@ func TestNestedArea(t *testing.T) {
 		"404":        {put: fails("NoSuchKey"), notices: 1},
 		"archived":   {put: fails("InvalidObjectState"), notices: 1},
 		"record of another key": {put: func(t *testing.T, s *emulator.Server, _ *Bucket) {
-			body, _ := otherRecord(t)
+			body, _ := otherRecord(t, "d/")
 			raw(t, s, record, body)
 		}, notices: 1},
 		"record": {put: func(t *testing.T, s *emulator.Server, _ *Bucket) {
-			body, key := otherRecord(t)
-			raw(t, s, "d/"+key, body)
+			body, key := otherRecord(t, "d/")
+			raw(t, s, key, body)
 		}, closed: true},
-		"record among junk": {put: func(t *testing.T, s *emulator.Server, _ *Bucket) {
-			body, key := otherRecord(t)
+		"record of another directory": {put: func(t *testing.T, s *emulator.Server, _ *Bucket) {
+			body, key := otherRecord(t, "")
 			raw(t, s, "d/"+key, body)
-			raw(t, s, "d/"+key[:len(key)-1]+"2", "junk")
+		}, notices: 1},
+		"record among junk": {put: func(t *testing.T, s *emulator.Server, _ *Bucket) {
+			body, key := otherRecord(t, "d/")
+			raw(t, s, key, body)
+			raw(t, s, key[:len(key)-1]+"2", "junk")
 		}, notices: 1, closed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,13 +87,13 @@ func TestNestedArea(t *testing.T) {
 	}
 }
 
-// otherRecord is the record of a volume with the same master key, and its key in its bucket.
-func otherRecord(t *testing.T) (body, key string) {
+// otherRecord is the record of a volume with the same master key in a directory of a bucket of this name, and its key.
+func otherRecord(t *testing.T, root string) (body, key string) {
 	t.Helper()
 	s := emulated(t, emulator.Options{})
-	opened(t, Options{Connection: connection(s)})
+	opened(t, Options{Connection: connection(s), Prefix: root})
 	for _, o := range s.Objects(testBucket) {
-		if strings.HasPrefix(o.Key, volumeDir) {
+		if strings.HasPrefix(o.Key, root+volumeDir) {
 			text, _, err := s.ReadObject(testBucket, o.Key)
 			if err != nil {
 				t.Fatal(err)
