@@ -93,7 +93,10 @@ func (c *Cache) dropSetID(ctx context.Context, ino Ino, by Caller) error {
 		return err
 	}
 	_, err = c.updateInode(ino, func(i *index.Inode) bool {
-		return applyChange(i, Change{Set: SetMode, Mode: modeWritten(i, by)})
+		unproven := i.Unproven // what is left of a mode that nobody vouches for is not vouched for either
+		changed := applyChange(i, Change{Set: SetMode, Mode: modeWritten(i, by)})
+		i.Unproven = unproven
+		return changed
 	})
 	if err == nil {
 		c.kernel.get().ForgetAttr(ino)
