@@ -57,7 +57,7 @@ func TestReadAhead(t *testing.T) {
 		case 2:
 			select {
 			case <-second:
-			case <-time.After(10 * time.Second):
+			case <-time.After(4 * time.Minute):
 				return errors.New("no request beside this one")
 			}
 		case 3:
