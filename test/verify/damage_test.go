@@ -178,12 +178,16 @@ func hidden() []damage {
 // TestVolumeBelow: the record of another volume below is named, because nothing there is verified by the keys of this one.
 func TestVolumeBelow(t *testing.T) {
 	w, nested := newWorld(t), newWorld(t)
+	for _, o := range nested.server.Objects(bucketName) {
+		must(t, nested.server.RemoveObject(bucketName, o.Key))
+	}
+	nested.open(t, object.Options{Prefix: "d"}) // its record is bound to that directory
 	nested.remember(t)
 	var want []string
 	for key, s := range nested.stored {
-		if strings.HasPrefix(key, ".ossencfs/volume/") {
-			w.write(t, "d/"+key, s)
-			want = append(want, "nested-volume d/"+key)
+		if strings.HasPrefix(key, "d/.ossencfs/volume/") {
+			w.write(t, key, s)
+			want = append(want, "nested-volume "+key)
 		}
 	}
 	wantFindings(t, verify(t, w.store, object.VerifyOptions{}), want...)
