@@ -31,7 +31,7 @@ func meanwhile(t *testing.T, env *testenv.Env, operation, key string, do func())
 
 func store(t *testing.T, env *testenv.Env, name, text string) {
 	t.Helper()
-	st, err := env.Cache.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o644}, cache.OpenMode{Write: true, Truncate: true})
+	st, err := openOver(t.Context(), env.Cache, name, 0o644)
 	if err == nil {
 		err = env.Cache.Write(t.Context(), st.Ino, 0, []byte(text), nil)
 	}

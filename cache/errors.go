@@ -77,6 +77,8 @@ var (
 	ErrStale = body.ErrStale
 	// ErrNoContent: the inode was removed while a call was under way.
 	ErrNoContent = body.ErrNotFound
+	// ErrAppeared: the name is taken since it was looked up, and has to be looked up again.
+	ErrAppeared = errors.New("file came into being meanwhile")
 	// ErrGone: the inode was removed.
 	ErrGone = errors.New("inode was removed")
 	// ErrBusy: the inode is in use.

@@ -13,24 +13,17 @@ import (
 // maxTarget is the longest target of a symbolic link (PATH_MAX without its NUL).
 const maxTarget = 4095
 
-// Create makes a regular file and opens it. A file that came into being since the kernel looked is opened, unless m.Exclusive
-// forbids it.
+// Create makes a regular file and opens it. One that came into being since the kernel looked is ErrAppeared, or ErrExist when m.Exclusive
+// is set, and never opened: whose name is free the kernel lets somebody have without a look at mode and owner.
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
 	if st, done := c.answeredWith(ctx); done {
 		return st, c.addOpening(st.Ino, m.Write)
 	}
 	st, err := c.createNew(ctx, parent, name, n, m)
-	if m.Exclusive || !errors.Is(err, ErrExist) {
-		return st, err
+	if !m.Exclusive && errors.Is(err, ErrExist) {
+		return Stat{}, fmt.Errorf("create %q: %w", name, ErrAppeared)
 	}
-	ino, err := c.child(ctx, parent, name)
-	if err != nil {
-		return Stat{}, err
-	}
-	if err := c.Open(ctx, ino, m); err != nil {
-		return Stat{}, err
-	}
-	return c.GetAttr(ctx, ino)
+	return st, err
 }
 
 // createNew makes a regular file that must not exist, and opens it.

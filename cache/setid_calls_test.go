@@ -51,10 +51,6 @@ func TestCallsDropSetID(t *testing.T) {
 		{"open, truncate", func(ctx context.Context, ino cache.Ino, by cache.Caller) error {
 			return errors.Join(c.Open(ctx, ino, cache.OpenMode{Write: true, Truncate: true, By: by}), c.Release(ctx, ino, true))
 		}},
-		{"create over", func(ctx context.Context, ino cache.Ino, by cache.Caller) error {
-			_, err := c.Create(ctx, cache.Root, "f", cache.New{Mode: 0o600}, cache.OpenMode{Write: true, Truncate: true, By: by})
-			return errors.Join(err, c.Release(ctx, ino, true))
-		}},
 	} {
 		for want, by := range map[uint32]cache.Caller{0o6767: nil, 0o767: stranger{}} {
 			k := &kernel{cache: c}

@@ -99,7 +99,7 @@ func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }
 func writeFile(t *testing.T, env *testenv.Env, name, text string) cache.Ino {
 	t.Helper()
 	c := env.Cache
-	st, err := c.Create(t.Context(), cache.Root, name, cache.New{Mode: 0o600}, cache.OpenMode{Write: true, Truncate: true})
+	st, err := openOver(t.Context(), c, name, 0o600)
 	if err == nil {
 		err = c.Write(t.Context(), st.Ino, 0, []byte(text), nil)
 	}
@@ -111,6 +111,18 @@ func writeFile(t *testing.T, env *testenv.Env, name, text string) cache.Ino {
 	}
 	env.Sync()
 	return st.Ino
+}
+
+// openOver is open(2) with O_CREAT and O_TRUNC in the root, as the kernel puts it together.
+func openOver(ctx context.Context, c *cache.Cache, name string, mode uint32) (cache.Stat, error) {
+	st, _, err := c.Lookup(ctx, cache.Root, name)
+	if errors.Is(err, cache.ErrNotFound) {
+		return c.Create(ctx, cache.Root, name, cache.New{Mode: mode}, cache.OpenMode{Write: true})
+	}
+	if err == nil {
+		err = c.Open(ctx, st.Ino, cache.OpenMode{Write: true, Truncate: true})
+	}
+	return st, err
 }
 
 // noticed waits until a notice of a kind has come for a path, and returns how many of the kind there were.

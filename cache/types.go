@@ -64,7 +64,8 @@ type Change struct {
 	By             Caller
 }
 
-// OpenMode says how a file is opened. By is whose opening takes set-id bits away, nil nobody's.
+// OpenMode says how a file is opened or created: Exclusive is for creating, Truncate and By, whose opening takes set-id bits away (nil
+// nobody's), for a file that exists.
 type OpenMode struct {
 	Write, Truncate, Exclusive bool
 

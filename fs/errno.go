@@ -39,6 +39,7 @@ var errnos = []struct {
 	{cache.ErrStale, unix.ESTALE},
 	{cache.ErrGone, unix.ESTALE},
 	{cache.ErrNoContent, unix.ESTALE},
+	{cache.ErrAppeared, unix.ESTALE}, // after which the kernel looks the name up again, and checks who may open it
 	{context.Canceled, unix.EINTR},
 }
 

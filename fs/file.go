@@ -22,10 +22,7 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Create(r, cache.Ino(in.NodeId), name, newFile(&in.InHeader, in.Mode, 0),
-		cache.OpenMode{
-			Write: writes(in.Flags), Truncate: in.Flags&syscall.O_TRUNC != 0, Exclusive: in.Flags&syscall.O_EXCL != 0,
-			Append: in.Flags&syscall.O_APPEND != 0, By: killerOf(&in.InHeader, in.OpenFlags&fuse.OPEN_KILL_SUIDGID != 0),
-		})
+		cache.OpenMode{Write: writes(in.Flags), Exclusive: in.Flags&syscall.O_EXCL != 0, Append: in.Flags&syscall.O_APPEND != 0})
 	if err != nil {
 		return f.status("create", in.NodeId, err)
 	}
