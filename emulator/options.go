@@ -63,6 +63,9 @@ type Options struct {
 	CNames map[string]string
 	// AcceptAnyToken accepts any STS token with the main access key.
 	AcceptAnyToken bool
+	// NoControl refuses the requests to control the server, which are not signed: with them every account of the machine can make itself
+	// an access key. A server that is no tool of tests wants it.
+	NoControl bool
 	// Versioning enables versioning on the buckets of Buckets when they are created.
 	Versioning bool
 

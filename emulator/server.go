@@ -202,6 +202,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.wg.Done()
 	switch {
 	case r.URL.Path == "/-" || strings.HasPrefix(r.URL.Path, "/-/"):
+		if s.opt.NoControl {
+			answer(w, http.StatusForbidden, map[string]string{"error": "this server has no control"})
+			return
+		}
 		s.serveControl(w, r)
 	case isKMS(r):
 		s.serveKMS(w, r)

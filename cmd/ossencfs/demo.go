@@ -61,9 +61,9 @@ func runDemo(ctx context.Context, c *call) error {
 		return err
 	}
 	d.umask = umask
-	server, err := emulator.Start(emulator.Options{Dir: d.store, Buckets: []string{demoBucket}})
+	server, err := d.serve()
 	if err != nil {
-		return fail(exitFailure, fmt.Errorf("start the emulator: %w", err))
+		return err
 	}
 	err = c.demonstrate(ctx, d, server, command)
 	return errors.Join(err, server.Close())
@@ -100,6 +100,15 @@ func newDemo(dir string) (*demo, error) {
 		}
 	}
 	return d, nil
+}
+
+// serve starts the emulator. Only who has the access key, which is in a file of this user's, gets at the bucket.
+func (d *demo) serve() (*emulator.Server, error) {
+	server, err := emulator.Start(emulator.Options{Dir: d.store, Buckets: []string{demoBucket}, NoControl: true})
+	if err != nil {
+		return nil, fail(exitFailure, fmt.Errorf("start the emulator: %w", err))
+	}
+	return server, nil
 }
 
 // pin is where the demo remembers its volume: under a name of its own, since the emulator has another port each time.
