@@ -88,9 +88,9 @@ func checkAccess(path string, info fs.FileInfo, role Role) error {
 		return nil
 	case role == Trusted:
 		return &Refused{Path: path, Why: fmt.Sprintf("may be written by others: mode %04o", perm),
-			Mend: "it decides what is done, so only you or root may write it: chmod go-w " + path}
+			Mend: "it decides what is done, so only you or root may write it: chmod go-w " + Word(path)}
 	}
-	return &Refused{Path: path, Why: fmt.Sprintf("is open to others: mode %04o", perm), Mend: "close it: chmod 600 " + path}
+	return &Refused{Path: path, Why: fmt.Sprintf("is open to others: mode %04o", perm), Mend: "close it: chmod 600 " + Word(path)}
 }
 
 func ownerOf(info fs.FileInfo) int {

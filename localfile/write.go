@@ -42,7 +42,7 @@ func checkLog(f *os.File, path string) error {
 		if errors.As(err, &r) {
 			r.Mend = "name another file, or one that does not exist yet"
 			if info.Mode().Perm()&0o022 != 0 && ownerOf(info) == os.Geteuid() {
-				r.Mend = "others could write into it: chmod go-w " + path
+				r.Mend = "others could write into it: chmod go-w " + Word(path)
 			}
 		}
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -113,5 +114,5 @@ func folderOf(key string) string { return key[:strings.LastIndexByte(key, '/')+1
 // newVolumeText tells that a volume was made, and what its owner should do.
 func newVolumeText(bucket string, v object.VolumeInfo) string {
 	return sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery`",
-		v.Writer, target{bucket, strings.TrimSuffix(v.Root, "/")})
+		v.Writer, localfile.Word(target{bucket, strings.TrimSuffix(v.Root, "/")}.String()))
 }

@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // demoBucket is the emulated bucket's name.
@@ -159,7 +159,7 @@ func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server
 		return s.requestUnmount(false)
 	})
 	if err == nil && len(command) == 0 {
-		c.stdout.printf("\nunmounted; the bucket has everything, encrypted, in %s\n`ossencfs demo %s` shows it again\n", d.store, d.dir)
+		c.stdout.printf("\nunmounted; the bucket has everything, encrypted, in %s\n`ossencfs demo %s` shows it again\n", d.store, localfile.Word(d.dir))
 	}
 	return errors.Join(ran, err)
 }
@@ -204,16 +204,13 @@ func (c *call) runInDemo(d *demo, command []string) error {
 // writeEnv writes the variables with which other commands reach the emulated bucket.
 func (d *demo) writeEnv(server *emulator.Server) error {
 	text := fmt.Sprintf("export OSS_ENDPOINT=%s OSS_REGION=%s OSS_ACCESS_KEY_ID=%s OSS_ACCESS_KEY_SECRET=%s OSSENCFS_RSA_KEY=%s OSSENCFS_STATE_DIR=%s\n",
-		server.Endpoint(), server.Region(), server.AccessKeyID(), server.AccessKeySecret(), quoted(d.key), quoted(d.state))
+		server.Endpoint(), server.Region(), server.AccessKeyID(), server.AccessKeySecret(), localfile.Word(d.key), localfile.Word(d.state))
 	return os.WriteFile(d.env, []byte(text), 0o600)
 }
 
-// quoted is a word for the shell.
-func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
-
 // greeting says what to try.
 func (d *demo) greeting() string {
-	return sprintf(`an encrypted bucket is mounted on %[1]s; try in another terminal:
+	return sprintf(`an encrypted bucket is mounted on %[5]s; try in another terminal:
 
     cp -a /etc/hosts %[1]s/ && ls -l %[1]s
     ossencfs sync %[1]s              returns when the bucket has it
@@ -223,5 +220,5 @@ func (d *demo) greeting() string {
     grep -r localhost %[4]s          finds nothing: the bucket holds ciphertext only
 
 Ctrl-C uploads what is pending and unmounts
-`, d.dir, d.env, demoBucket, d.store)
+`, localfile.Word(d.dir), localfile.Word(d.env), demoBucket, localfile.Word(d.store), d.dir)
 }

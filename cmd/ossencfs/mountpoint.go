@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // fuseType is the type of our mounts in /proc/self/mountinfo.
@@ -152,7 +154,7 @@ func checkMountPoint(dir string, nonempty bool) (abs, told string, err error) {
 		return "", "", err
 	}
 	if busy && m.fstype == fuseType {
-		return "", "", fail(exitMountPoint, fmt.Errorf("mount point %s is busy: %s is mounted there", abs, m.source), "unmount it with `ossencfs umount "+abs+"`")
+		return "", "", fail(exitMountPoint, fmt.Errorf("mount point %s is busy: %s is mounted there", abs, m.source), "unmount it with `ossencfs umount "+localfile.Word(abs)+"`")
 	}
 	if !nonempty {
 		if err := checkEmpty(abs); err != nil {
@@ -164,7 +166,7 @@ func checkMountPoint(dir string, nonempty bool) (abs, told string, err error) {
 
 func missingMountPoint(dir string, err error) error {
 	if errors.Is(err, iofs.ErrNotExist) {
-		return fail(exitMountPoint, fmt.Errorf("mount point %s does not exist", dir), "make it with `mkdir -p "+dir+"`")
+		return fail(exitMountPoint, fmt.Errorf("mount point %s does not exist", dir), "make it with `mkdir -p "+localfile.Word(dir)+"`")
 	}
 	return fail(exitMountPoint, fmt.Errorf("mount point %s cannot be used: %w", dir, err))
 }

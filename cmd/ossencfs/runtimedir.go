@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // runtimePlaces are the folders of a user's records and sockets.
@@ -113,7 +115,7 @@ func privateDir(dir string, info iofs.FileInfo) error {
 	case ok && int(st.Uid) != os.Geteuid():
 		return fail(exitFailure, fmt.Errorf("%s belongs to another user", dir))
 	case info.Mode().Perm()&0o077 != 0:
-		return fail(exitFailure, fmt.Errorf("%s is open to other users", dir), "close it: chmod 700 "+dir)
+		return fail(exitFailure, fmt.Errorf("%s is open to other users", dir), "close it: chmod 700 "+localfile.Word(dir))
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (n pin) explain(err error) error {
 	for _, kind := range []error{object.ErrRecordMissing, object.ErrRecordRolledBack, object.ErrRecordForged} {
 		if errors.Is(err, kind) {
 			f := explain(err)
-			return fail(f.code, err, append(f.hints, "if you know who did it and why: rm "+n.path+" forgets what this machine knew of the volume")...)
+			return fail(f.code, err, append(f.hints, "if you know who did it and why: rm "+localfile.Word(n.path)+" forgets what this machine knew of the volume")...)
 		}
 	}
 	return err
@@ -88,7 +88,7 @@ func (p *program) findPin(conn object.Connection, prefix string) (pin, error) {
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := makePrivateDir(d); err != nil {
 			return pin{}, fail(exitFailure, fmt.Errorf("folder of remembered volumes: %w", err),
-				"it must be yours alone: chmod 700 "+d+"; OSSENCFS_STATE_DIR names another one")
+				"it must be yours alone: chmod 700 "+localfile.Word(d)+"; OSSENCFS_STATE_DIR names another one")
 		}
 	}
 	first := pin{path: filepath.Join(dir, pinName(conn, prefix)), prefix: prefix, conn: conn}
