@@ -179,7 +179,17 @@ func (b *Bucket) judgeForeign(info *Info, why error) {
 			info.State = StatePlain
 		}
 		info.Generation, info.Upload = ID{}, ID{} // anybody can write that header
+		info.Attr.disarm()
 	}
+}
+
+// disarm takes from attributes that no key holder wrote what makes the bucket's owner root on a mount that honours it: set-id bits of
+// programs, and the numbers of devices. Those of a directory give no rights.
+func (a *Attr) disarm() {
+	if a.Mode&ModeType != ModeDir {
+		a.Mode &^= privileged
+	}
+	a.Rdev = 0
 }
 
 // refuse takes from info whatever the object says of itself. A directory needs no marker, so that one that is refused only loses its
