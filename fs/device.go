@@ -31,7 +31,8 @@ const (
 	initSize   = 64 << 10 // more than the kernel asks of the first read
 )
 
-// Attach mounts on dir and reads the kernel's first request. Calls in the mount wait until a process has adopted it.
+// Attach mounts on dir, in whose path no symbolic link may be, and reads the kernel's first request. Calls in the mount wait until a process
+// has adopted it.
 func Attach(dir string, o Options) (*Device, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -69,8 +70,13 @@ func retry(call func() (int, error)) (int, error) {
 
 // mountDirect mounts with mount(2), as root.
 func mountDirect(dir string, m *fuse.MountOptions) (int, error) {
+	on, err := openDir(dir)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(on) //nolint:errcheck // it was not written to
 	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
+	if err := unix.Fstat(on, &st); err != nil {
 		return -1, err
 	}
 	// Not os.OpenFile: that could make the descriptor non-blocking, for every process that shares it.
@@ -83,10 +89,21 @@ func mountDirect(dir string, m *fuse.MountOptions) (int, error) {
 	if m.AllowOther {
 		options = append(options, "allow_other")
 	}
-	if err := unix.Mount(m.FsName, dir, "fuse."+m.Name, m.DirectMountFlags, strings.Join(options, ",")); err != nil {
+	if err := unix.Mount(m.FsName, fmt.Sprintf("/proc/self/fd/%d", on), "fuse."+m.Name, m.DirectMountFlags, strings.Join(options, ",")); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
+}
+
+// openDir opens a mount point that was resolved before: a symbolic link in its path has come since, from somebody who wants to have
+// another folder mounted on.
+func openDir(dir string) (int, error) {
+	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // Linux before 5.6, or a container that forbids it
+		return unix.Open(dir, flags|unix.O_NOFOLLOW, 0)
+	}
+	return fd, err
 }
 
 // fusermount finds the program that mounts for ordinary users, also where PATH is bare.
@@ -216,9 +233,9 @@ func (d *Device) Close() error {
 // unmount ends a mount: with umount(2) as root, with fusermount3 otherwise. A busy one is only ended lazily.
 func unmount(dir string, lazily bool) error {
 	if os.Geteuid() == 0 {
-		flags := 0
+		flags := unix.UMOUNT_NOFOLLOW
 		if lazily {
-			flags = unix.MNT_DETACH
+			flags |= unix.MNT_DETACH
 		}
 		return unix.Unmount(dir, flags)
 	}

@@ -209,7 +209,7 @@ func (s *Server) Unmount() error {
 
 // Detach takes the mount out of the tree although it is busy (umount -l); it ends when its last file is closed.
 func (s *Server) Detach() error {
-	if err := unix.Unmount(s.dir, unix.MNT_DETACH); err != nil {
+	if err := unix.Unmount(s.dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("detach %q: %w", s.dir, err)
 	}
 	return nil

@@ -206,7 +206,7 @@ func removeDead(dir string) error {
 // detach unmounts lazily: with mount(2) as root, with fusermount3 otherwise.
 func detach(dir string) error {
 	if os.Geteuid() == 0 {
-		return unix.Unmount(dir, unix.MNT_DETACH)
+		return unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
 	cmd := exec.Command("fusermount3", "-u", "-z", "--", dir)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no access keys

@@ -16,6 +16,7 @@ import (
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -242,7 +243,7 @@ func (s *session) requestUnmount(now bool) error {
 	default:
 		if err := s.server.Unmount(); err != nil {
 			if errors.Is(err, unix.EBUSY) || isBusy(s.cfg.dir) {
-				return fail(exitMountPoint, fmt.Errorf("%s is busy: files are open or somebody works in it", s.cfg.dir), "`fuser -vm "+s.cfg.dir+"` shows who")
+				return fail(exitMountPoint, fmt.Errorf("%s is busy: files are open or somebody works in it", s.cfg.dir), "`fuser -vm "+localfile.Word(s.cfg.dir)+"` shows who")
 			}
 			return fail(exitMountPoint, err)
 		}

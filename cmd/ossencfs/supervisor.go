@@ -75,10 +75,8 @@ func (s *supervisor) prepare(given *bequest) error {
 	if s.background {
 		s.log = newLogger(appendLog(s.cfg.logFile), s.cfg.logLevel)
 	}
+	s.cfg.dir = given.Dir // not resolved again: the folder that was looked at is the one to mount on
 	var err error
-	if s.cfg.dir, err = resolveDir(s.cfg.dir); err != nil {
-		return fail(exitMountPoint, err)
-	}
 	if s.cwd, err = os.Getwd(); err != nil || isBelow(s.cwd, s.cfg.dir) {
 		s.cwd = "/" // a daemon that began in its own mount would wait for itself
 	}
@@ -256,7 +254,8 @@ func (path appendLog) Write(p []byte) (int, error) {
 // bequest is what the process that talked to the user leaves to the supervisor through a pipe: a line of JSON, and behind it the
 // passphrases as the daemons get them.
 type bequest struct {
-	MadeCacheDir bool `json:"made_cache_dir,omitempty"`
+	Dir          string `json:"dir"` // the mount point, absolute and without symbolic links
+	MadeCacheDir bool   `json:"made_cache_dir,omitempty"`
 
 	typed *vault
 	ready *os.File
@@ -267,7 +266,7 @@ func (cfg *mountConfig) bequeath(w io.Writer, typed secrets) error {
 	packet := typed.packet()
 	defer clear(packet)
 	typed.wipe()
-	line, err := json.Marshal(bequest{MadeCacheDir: cfg.madeCacheDir})
+	line, err := json.Marshal(bequest{Dir: cfg.dir, MadeCacheDir: cfg.madeCacheDir})
 	if err != nil {
 		return err
 	}
