@@ -5,6 +5,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -52,10 +53,30 @@ func isHost(name string) bool {
 	return net.ParseIP(name) != nil || name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
 }
 
+const localhost = "localhost"
+
 // Loopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.
 func Loopback(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+	return strings.EqualFold(host, localhost) || ip != nil && ip.IsLoopback()
+}
+
+// Dial is the DialContext of everything that may speak http. localhost is this machine, whatever DNS says of it (RFC 6761): Go asks a
+// server where /etc/hosts has no such name, and whoever answers would get what is in clear for this machine alone.
+func Dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || !strings.EqualFold(host, localhost) {
+			return d.DialContext(ctx, network, address)
+		}
+		conn, err := d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			if other, failed := d.DialContext(ctx, network, net.JoinHostPort("::1", port)); failed == nil {
+				return other, nil
+			}
+		}
+		return conn, err
+	}
 }
 
 // Exposed reports whether others can read what is sent to u, through the proxy that was named: "" or "direct" for none. Proxies of the

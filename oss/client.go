@@ -12,6 +12,7 @@ import (
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
+	"github.com/ossencfs/ossencfs/endpoint"
 	"github.com/ossencfs/ossencfs/localfile"
 )
 
@@ -88,7 +89,7 @@ func (c *Client) Close() error {
 func newTransport(cfg Config) (*http.Transport, error) {
 	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            endpoint.Dial(dialer),
 		TLSHandshakeTimeout:    cfg.ConnectTimeout,
 		MaxIdleConns:           0,
 		MaxIdleConnsPerHost:    cfg.MaxConns,

@@ -3,6 +3,7 @@ package oss
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -18,6 +19,7 @@ import (
 func init() {
 	if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		t.Proxy = endpoint.ProxyForCredentials
+		t.DialContext = endpoint.Dial(&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second})
 	}
 }
 
