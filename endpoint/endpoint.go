@@ -26,6 +26,7 @@ const metadata = "100.100.100.200"
 // Parse reads HOST[:PORT] or a URL of it. Without a scheme it is https, and http where the host is this machine. Errors are ErrInvalid,
 // and show no password.
 func Parse(s string) (*url.URL, error) {
+	s = strings.ToLower(s) // net/http knows only one spelling of localhost, and sends the others to a proxy
 	if !strings.Contains(s, "://") {
 		host := s
 		if h, _, err := net.SplitHostPort(s); err == nil {
@@ -58,7 +59,7 @@ const localhost = "localhost"
 // Loopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.
 func Loopback(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, localhost) || ip != nil && ip.IsLoopback()
+	return host == localhost || ip != nil && ip.IsLoopback()
 }
 
 // Dial is the DialContext of everything that may speak http. localhost is this machine, whatever DNS says of it (RFC 6761): Go asks a
@@ -66,7 +67,7 @@ func Loopback(host string) bool {
 func Dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)
-		if err != nil || !strings.EqualFold(host, localhost) {
+		if err != nil || host != localhost {
 			return d.DialContext(ctx, network, address)
 		}
 		conn, err := d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))

@@ -25,7 +25,8 @@ func TestParse(t *testing.T) {
 		"127.8.8.8":                     "http://127.8.8.8",
 		"[::1]:9000":                    "http://[::1]:9000",
 		"localhost:9000":                "http://localhost:9000",
-		"LocalHost":                     "http://LocalHost",
+		"LocalHost":                     "http://localhost",
+		"HTTP://LOCALHOST.":             "http://localhost.",
 		"localhost.example.com":         "https://localhost.example.com",
 		"127.1":                         "https://127.1",
 		"ftp://host":                    "",
@@ -74,6 +75,9 @@ func TestHTTPStaysOnThisMachine(t *testing.T) {
 		{"http://oss-cn-hangzhou.aliyuncs.com", "", true},
 		{"http://oss-cn-hangzhou.aliyuncs.com", "http://127.0.0.1:3128", true},
 		{"http://localhost.example.com", "", true},
+		{"http://LocalHost", "", true}, // net/http sends it to the proxy of the environment
+		{"http://localhost.", "", true},
+		{"http://bucket.localhost", "", true},
 		{"http://2130706433", "", true},
 		{"ftp://host", "", true},
 	} {
@@ -109,6 +113,7 @@ func TestProxyForCredentials(t *testing.T) {
 		"http://127.0.0.1:8000/":                                            "",
 		"http://sts.aliyuncs.com/":                                          "refused",
 		"http://100.100.100.201/":                                           "refused",
+		"http://LOCALHOST:8000/":                                            "refused",
 		"http://100.100.100.200:8080/":                                      "refused",
 	} {
 		r, err := http.NewRequest(http.MethodGet, address, nil)

@@ -80,9 +80,6 @@ func (c Config) resolved() (Config, error) {
 		return c, invalid("Open", "", "neither endpoint nor region is set")
 	}
 	u, err := endpoint.Parse(c.Endpoint)
-	if err == nil {
-		err = endpoint.Check(u, c.Proxy, c.AllowHTTP)
-	}
 	if err != nil {
 		return c, &Error{Op: "Open", kind: ErrInvalid, Err: err, unsent: true}
 	}
@@ -106,6 +103,12 @@ func (c Config) resolved() (Config, error) {
 	}
 	if err := c.checkNames(u.Hostname()); err != nil {
 		return c, err
+	}
+	if c.Addressing == AddressVirtual { // a bucket of localhost is where DNS, or a proxy, says
+		u.Host = c.Bucket + "." + u.Host
+	}
+	if err := endpoint.Check(u, c.Proxy, c.AllowHTTP); err != nil {
+		return c, &Error{Op: "Open", kind: ErrInvalid, Err: err, unsent: true}
 	}
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second)
 	c.CallTimeout = orDefault(c.CallTimeout, 30*time.Second)
@@ -163,7 +166,7 @@ func (c Config) derivedEndpoint() string {
 }
 
 // isAddress reports whether host is an IP address or localhost, where no bucket can be part of the name.
-func isAddress(host string) bool { return host == "localhost" || net.ParseIP(host) != nil }
+func isAddress(host string) bool { return endpoint.Loopback(host) || net.ParseIP(host) != nil }
 
 func orDefault(d, def time.Duration) time.Duration {
 	if d <= 0 {

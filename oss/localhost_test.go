@@ -43,7 +43,7 @@ func TestLocalhostIsThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer transport.CloseIdleConnections()
-	answer, err := (&http.Client{Transport: transport}).Get(strings.Replace(server.URL, "127.0.0.1", "LocalHost", 1))
+	answer, err := (&http.Client{Transport: transport}).Get(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
