@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,38 @@ func TestAttachFollowsNoLink(t *testing.T) {
 		if !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
 			t.Errorf("%s: got %v, want %v", path, err, unix.ELOOP)
 			_ = unix.Unmount(filepath.Join(base, path), unix.MNT_DETACH)
+		}
+	}
+}
+
+// TestMountFlags: a mount has its flags from its first moment, before anybody can run a program in it.
+func TestMountFlags(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts with flags of his own")
+	}
+	for _, tt := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{}, "rw,nosuid,nodev,relatime"},
+		{Options{Noexec: true, ReadOnly: true}, "ro,nosuid,nodev,noexec,relatime"},
+		{Options{Suid: true, Dev: true, Noexec: true}, "rw,noexec,relatime"},
+	} {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.o.Source = "test"
+		fd, err := mountDirect(dir, mountOptions(tt.o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := os.ReadFile("/proc/self/mountinfo")
+		if err := errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH), unix.Close(fd)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(table), " "+dir+" "+tt.want+" ") {
+			t.Errorf("%+v: not mounted on %s with %s:\n%s", tt.o, dir, tt.want, table)
 		}
 	}
 }

@@ -36,6 +36,8 @@ type Options struct {
 	ReadOnly bool
 	// Suid and Dev honour set-user-id bits and device nodes; both are off (nosuid, nodev) unless asked for.
 	Suid, Dev bool
+	// Noexec mounts with noexec; only root may ask for these three.
+	Noexec bool
 	// Writeback lets the kernel collect small writes before it sends them. Faster for random overwrites; what it has
 	// not sent is lost with the machine or when the daemon is killed, as on a local disk before fsync.
 	Writeback bool
@@ -127,6 +129,9 @@ func directFlags(o Options) uintptr {
 	}
 	if !o.Dev {
 		flags |= unix.MS_NODEV
+	}
+	if o.Noexec {
+		flags |= unix.MS_NOEXEC
 	}
 	if o.ReadOnly {
 		flags |= unix.MS_RDONLY

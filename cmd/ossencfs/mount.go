@@ -34,7 +34,6 @@ type mountConfig struct {
 	target   target // bucket and prefix
 	dir      string // mount point; absolute once it was checked
 	nonempty bool
-	noexec   bool
 	object   object.Options // without keyring
 	cache    cache.Options  // without bucket and logger
 	host     hostConfig     // of a write-only host
@@ -129,7 +128,7 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 	uid := uint32(r.number("uid", 10, int64(os.Geteuid()), 0, 1<<32-2)) //nolint:gosec // within the limits given
 	gid := uint32(r.number("gid", 10, int64(os.Getegid()), 0, 1<<32-2)) //nolint:gosec // within the limits given
 	umask := uint32(r.number("umask", 8, 0o022, 0, 0o777))              //nolint:gosec // within the limits given
-	cfg := &mountConfig{target: t, dir: c.args[1], nonempty: r.is("nonempty"), noexec: r.is("noexec"), object: r.objectOptions(t),
+	cfg := &mountConfig{target: t, dir: c.args[1], nonempty: r.is("nonempty"), object: r.objectOptions(t),
 		logLevel: r.choice("log-level"), logFile: expandHome(r.text("log-file"))}
 	cfg.object.Prefix, cfg.object.ReadOnly = t.key, r.is("read-only")
 	cfg.object.Trust, cfg.object.VolumeIDs, cfg.object.NewVolume = r.trust(matchedPrefix(t.key)), r.volumeIDs(), r.is(newVolumeOption.name)
@@ -142,7 +141,7 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 		Shared:       r.is("allow-other"), UID: uid, GID: gid, Umask: umask,
 	}
 	cfg.fs = fs.Options{Source: t.String(), AllowOther: r.is("allow-other"), ReadOnly: cfg.object.ReadOnly, Suid: r.is("suid"), Dev: r.is("dev"),
-		Writeback: r.is("writeback")}
+		Noexec: r.is("noexec"), Writeback: r.is("writeback")}
 	if cfg.cache.Exclusive && cfg.cache.Locks {
 		r.bad("lock", "with exclusive there is nobody to lock against")
 	}

@@ -60,7 +60,7 @@ func (cfg *mountConfig) checkPrivileges() error {
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{cfg.fs.Suid, "suid"}, {cfg.fs.Dev, "dev"}, {cfg.noexec, "noexec"}} {
+	}{{cfg.fs.Suid, "suid"}, {cfg.fs.Dev, "dev"}, {cfg.fs.Noexec, "noexec"}} {
 		if o.on {
 			return usageError(fmt.Errorf("--%s is for mounts made by root", o.name))
 		}

@@ -87,16 +87,10 @@ func (s *session) mount(ctx context.Context, own *program, p *prepared) (listene
 	cfg := s.cfg
 	if s.daemon != nil {
 		s.server, s.record, listener, err = s.daemon.adopt(ctx, s.cache, cfg.fs)
-		if err == nil && s.daemon.first() {
-			err = cfg.remountNoexec()
-		}
 		return listener, err
 	}
 	if s.server, err = fs.Mount(ctx, s.cache, cfg.dir, cfg.fs); err != nil {
 		return nil, fail(exitMountPoint, err, "what fusermount3 or the kernel said is above, or in the log; the mount point must be yours to write to")
-	}
-	if err := cfg.remountNoexec(); err != nil {
-		return nil, err
 	}
 	runtime, err := own.runtimeDir()
 	if err != nil {
@@ -118,26 +112,6 @@ func (s *session) connect(ctx context.Context, p *program) error {
 		return s.cfg.pin.explain(fmt.Errorf("open the volume of %s: %w", s.cfg.target, err))
 	}
 	return p.remember(s.bucket, s.cfg.pin)
-}
-
-// remountNoexec adds a flag that the mount itself cannot carry.
-func (cfg *mountConfig) remountNoexec() error {
-	if !cfg.noexec {
-		return nil
-	}
-	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND | unix.MS_NOEXEC)
-	for _, f := range []struct {
-		on   bool
-		flag uintptr
-	}{{!cfg.fs.Suid, unix.MS_NOSUID}, {!cfg.fs.Dev, unix.MS_NODEV}, {cfg.fs.ReadOnly, unix.MS_RDONLY}} {
-		if f.on {
-			flags |= f.flag
-		}
-	}
-	if err := unix.Mount("", cfg.dir, "", flags, ""); err != nil {
-		return fmt.Errorf("make %s noexec: %w", cfg.dir, err)
-	}
-	return nil
 }
 
 // run waits until the mount has ended — by a signal, by `ossencfs umount` or from outside — and then for the uploads.
