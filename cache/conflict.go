@@ -116,8 +116,9 @@ func (c *Cache) meet(tx *index.Tx, i *index.Inode, o *index.Object, found *objec
 		c.takeAttr(i, o, found)
 	}
 	i.AttrKnown = true
-	ino := i.Ino
-	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	if err := c.forgetInode(tx, i.Ino, note); err != nil {
+		return err
+	}
 	if err := tx.PutInode(*i); err != nil {
 		return err
 	}
@@ -155,8 +156,9 @@ func (c *Cache) catchUp(tx *index.Tx, o *index.Object, found *object.Info, note 
 	if !maps.EqualFunc(i.Xattrs, old.Xattrs, bytes.Equal) {
 		i.XattrVer++
 	}
-	ino := i.Ino
-	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	if err := c.forgetInode(tx, i.Ino, note); err != nil {
+		return false, err
+	}
 	return true, tx.PutInode(i)
 }
 

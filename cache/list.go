@@ -283,10 +283,11 @@ func (l *lister) file(tx *index.Tx, e *object.Entry) error {
 
 // askOver leaves what others wrote over a version of ours to the question for its attributes.
 func (l *lister) askOver(tx *index.Tx, i *index.Inode) error {
-	ino := i.Ino
-	l.ask = append(l.ask, ino)
-	l.note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	l.ask = append(l.ask, i.Ino)
 	i.AttrKnown = false
+	if err := l.c.forgetInode(tx, i.Ino, &l.note); err != nil {
+		return err
+	}
 	return tx.PutInode(*i)
 }
 
@@ -321,7 +322,9 @@ func (l *lister) marker(tx *index.Tx, e *object.Entry) error {
 		return l.c.recheck(tx, &i, &o, &l.note)
 	}
 	i.AttrKnown = false
-	l.note.tell(func(k Kernel) { k.ForgetInode(l.dir) })
+	if err := l.c.forgetInode(tx, l.dir, &l.note); err != nil {
+		return err
+	}
 	if err := l.c.see(tx, rowOf(&i, e), &l.note); err != nil {
 		return err
 	}

@@ -96,8 +96,8 @@ func (c *Cache) FlushHandle(ctx context.Context, ino Ino, handle uint64) error {
 	return c.push(ctx, ino)
 }
 
-// noteFloor keeps, in the transaction of the change, that others changed an inode, for handles and for the kernel's memory in
-// later lives.
+// noteFloor keeps, in the transaction of the change, that an inode changed in another way than the kernel asked for: who opened an older
+// generation is stale, and later lives tell the kernel again. Without a new generation gen is 0.
 func (c *Cache) noteFloor(tx *index.Tx, ino Ino, gen uint64) error {
 	if !c.survives() {
 		return nil
@@ -110,6 +110,12 @@ func (c *Cache) noteFloor(tx *index.Tx, ino Ino, gen uint64) error {
 	}
 	c.lives.floors[ino] = gen
 	return tx.PutRaw(floorTable, orphanKey(ino), binary.BigEndian.AppendUint64(nil, gen))
+}
+
+// forgetInode has the kernel forget, when the transaction is done, what it remembers of an inode; later lives repeat it.
+func (c *Cache) forgetInode(tx *index.Tx, ino Ino, note *news) error {
+	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	return c.noteFloor(tx, ino, 0)
 }
 
 // begin takes over from the life before, or wipes what is left of another mount.

@@ -311,3 +311,40 @@ func TestDirectoryStreamsOutliveTheirProcess(t *testing.T) {
 		})
 	}
 }
+
+// TestLaterLivesTellTheKernel: what changed modes and was not told before the process died is told by the next one. The kernel would go on
+// for an hour to run a program as its owner, or to let everybody into a directory.
+func TestLaterLivesTellTheKernel(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, env *testenv.Env) cache.Ino{
+		"a program that a stranger wrote to": func(t *testing.T, env *testenv.Env) cache.Ino {
+			st, err := env.Cache.Create(t.Context(), cache.Root, "program", cache.New{Mode: 0o4777}, cache.OpenMode{Write: true})
+			if err == nil {
+				err = errors.Join(env.Cache.Write(t.Context(), st.Ino, 0, []byte("x"), stranger{}), env.Cache.Release(t.Context(), st.Ino, true))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.Ino
+		},
+		"a directory that others closed": func(t *testing.T, env *testenv.Env) cache.Ino {
+			put(t, env, "d/f", "x")
+			testenv.Eventually(t, "the directory", func() bool { return len(names(t, env.Cache, "d")) == 1 })
+			ino := at(t, env, "d").Ino
+			put(t, env, "d/", "")
+			testenv.Eventually(t, "its marker", func() bool {
+				names(t, env.Cache, "d")
+				return at(t, env, "d").Mode == unix.S_IFDIR|0o750
+			})
+			return ino
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{Life: 1, Settle: time.Hour, MetaTTL: time.Millisecond}})
+			env.Cache.SetKernel(&kernel{cache: env.Cache})
+			ino := change(t, env)
+			if k := nextLife(t, env, 2); !slices.Contains(k.forgot, ino) {
+				t.Errorf("told of %v, want %d among them", k.forgot, ino)
+			}
+		})
+	}
+}

@@ -60,14 +60,12 @@ func (c *Cache) recheck(tx *index.Tx, i *index.Inode, o *index.Object, note *new
 // askAgain records a row and has the attributes asked for again.
 func (c *Cache) askAgain(tx *index.Tx, i *index.Inode, o *index.Object, note *news) error {
 	i.AttrKnown = false
-	if err := c.noteFloor(tx, i.Ino, 0); err != nil {
+	if err := c.forgetInode(tx, i.Ino, note); err != nil {
 		return err
 	}
 	if err := c.see(tx, *o, note); err != nil {
 		return err
 	}
-	ino := i.Ino
-	note.tell(func(k Kernel) { k.ForgetInode(ino) })
 	return tx.PutInode(*i)
 }
 

@@ -92,11 +92,20 @@ func (c *Cache) dropSetID(ctx context.Context, ino Ino, by Caller) error {
 	if err := c.changeable(ino); err != nil {
 		return err
 	}
-	_, err = c.updateInode(ino, func(i *index.Inode) bool {
+	err = c.db.Update(func(tx *index.Tx) error {
+		i, ok, err := tx.Inode(ino)
+		if err != nil || !ok {
+			return orErr(err, ErrGone)
+		}
 		unproven := i.Unproven // what is left of a mode that nobody vouches for is not vouched for either
-		changed := applyChange(i, Change{Set: SetMode, Mode: modeWritten(i, by)})
+		if !applyChange(&i, Change{Set: SetMode, Mode: modeWritten(&i, by)}) {
+			return nil
+		}
 		i.Unproven = unproven
-		return changed
+		if err := c.noteFloor(tx, ino, 0); err != nil {
+			return err
+		}
+		return tx.PutInode(i)
 	})
 	if err == nil {
 		c.kernel.get().ForgetAttr(ino)

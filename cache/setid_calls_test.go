@@ -20,7 +20,7 @@ func (stranger) InGroup(uint32) bool   { return false }
 func (stranger) KeepsSetID() bool      { return false }
 
 // TestCallsDropSetID has every call that changes content made by a stranger, and by somebody who keeps the bits. When the call returns,
-// the kernel has forgotten the mode. A file that came into being while the kernel thought it made one is among them.
+// the kernel has forgotten the mode.
 func TestCallsDropSetID(t *testing.T) {
 	env := testenv.New(t, testenv.Options{NoMount: true})
 	c := env.Cache
