@@ -107,3 +107,8 @@ func (r *Record) unlock(secret []byte, from Slot) (*VolumeKey, error) {
 	r.opened = from
 	return v, nil
 }
+
+// MadeBy reports whether a holder of a volume key that is open made this record of it.
+func (r *Record) MadeBy(v *VolumeKey) bool {
+	return r.belongs(v) == nil && r.authentic(v, r.encode())
+}

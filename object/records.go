@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +44,8 @@ type records struct {
 	fresh   bool                   // the volume is being made: all that is bound to this place counts
 
 	root    string
-	entries []*volumeEntry // by id
+	etags   map[string]string // of what was listed, by key
+	entries []*volumeEntry    // by id
 	retired map[keys.VolumeID]bool
 	apart   error // why none of several counts
 }
@@ -57,8 +57,17 @@ type volumeEntry struct {
 	record    *keys.Record    // of the newest revision that opens, or else could be read; nil: none
 	secret    *keys.VolumeKey // nil: it does not open, or does not count
 	failed    error           // why not
-	forged    error           // the first revision that is not authentic, or belongs elsewhere
+	forged    error           // the first revision that is not authentic, belongs elsewhere, or cannot be read
 	news      bool            // it counts, and this machine did not know it
+
+	parsed map[string]parsedRecord // revisions that were read, by key
+	told   bool                    // it was found to count for nothing before, and not read again
+}
+
+// parsedRecord is a revision as it was read, or why it was not.
+type parsedRecord struct {
+	record *keys.Record
+	err    error
 }
 
 // newRecords begins with nothing read.
@@ -85,9 +94,9 @@ func (b *Bucket) roots() []string {
 	return list
 }
 
-// load finds the nearest prefix that has records of its own and reads them. Where the volume is pinned, no other place is looked at. A
-// prefix above the mounted one that may not be listed counts as having none, and so does one that has only what belongs elsewhere, as a
-// copy of another bucket's objects has.
+// load finds the nearest prefix that has records of its own and reads them. Where the volume is pinned, no other place is looked at, and a
+// machine that was told its id goes on to where that is. A prefix above the mounted one that may not be listed or read counts as having none, and so
+// does one that has only what belongs elsewhere, as a copy of another bucket's objects has.
 func (s *records) load(ctx context.Context) error {
 	roots := s.b.roots()
 	if len(s.pinned.Keys) > 0 {
@@ -101,10 +110,14 @@ func (s *records) load(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(s.entries, func(e *volumeEntry) bool { return e.record != nil || errors.Is(e.failed, keys.ErrNoSlot) }) {
+		counts := func(e *volumeEntry) bool {
+			return (e.record != nil || errors.Is(e.failed, keys.ErrNoSlot)) && (s.known(e.id) || !s.anyKnown())
+		}
+		if slices.ContainsFunc(s.entries, counts) {
 			return nil
 		}
-		if len(s.entries) > 0 && len(nearest.entries) == 0 {
+		denied := root != roots[0] && !slices.ContainsFunc(s.entries, func(e *volumeEntry) bool { return !errors.Is(e.failed, oss.ErrDenied) })
+		if len(s.entries) > 0 && len(nearest.entries) == 0 && !denied {
 			nearest.root, nearest.entries = root, s.entries
 		}
 	}
@@ -179,133 +192,6 @@ func (s *records) reload(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed, and with last, which
-// takes an older one then, that all were.
-func (s *records) read(ctx context.Context, list map[string]string, last bool) ([]*volumeEntry, error) {
-	var entries []*volumeEntry
-	for id, revisions := range groupRevisions(s.root, maps.Keys(list)) {
-		e := &volumeEntry{id: id, revisions: revisions}
-		if !s.reuse(e) {
-			if err := s.readEntry(ctx, e, list, last); err != nil {
-				return nil, err
-			}
-		}
-		entries = append(entries, e)
-	}
-	s.b.volume.keepVerdicts(list)
-	slices.SortFunc(entries, func(a, b *volumeEntry) int { return slices.Compare(a.id[:], b.id[:]) })
-	return entries, nil
-}
-
-// reuse takes a record that is open and has no newer revision: what stands in its place now makes no difference.
-func (s *records) reuse(e *volumeEntry) bool {
-	v := &s.b.volume
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	r, k := v.records[e.id], v.keys[e.id]
-	if r == nil || k == nil || v.root != s.root || recordKey(s.root, r) != e.revisions[0] {
-		return false
-	}
-	e.record, e.secret = r, k
-	return true
-}
-
-// readEntry opens the newest authentic revision. One for which there is no key ends the search: an older one would be no better than
-// a record that was rolled back.
-func (s *records) readEntry(ctx context.Context, e *volumeEntry, etags map[string]string, last bool) error {
-	gone := 0
-	for _, key := range e.revisions {
-		r, k, err := s.try(ctx, e.id, key, etags[key])
-		if errors.Is(err, oss.ErrNotFound) && last {
-			gone++
-			continue
-		}
-		switch {
-		case err == nil:
-			e.record, e.secret = r, k
-			return nil
-		case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
-			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w: %w", key, ErrRecordForged, err))
-		case errors.Is(err, ErrElsewhere):
-			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
-		case errors.Is(err, keys.ErrNoSlot):
-			e.record, e.failed = r, err
-			return nil
-		case r == nil || ctx.Err() != nil:
-			return err
-		default:
-			e.record, e.failed = r, err
-			return nil
-		}
-	}
-	if gone == len(e.revisions) {
-		return fmt.Errorf("volume record %s: %w", e.id, oss.ErrNotFound)
-	}
-	e.failed = e.forged
-	return nil
-}
-
-// verdict is what became of one object among the records that does not open. Running mounts look again and again: what somebody put there
-// in thousands is read once.
-type verdict struct {
-	etag   string
-	record *keys.Record // nil: it is not authentic, belongs elsewhere, or is one of too many
-	err    error
-}
-
-// maxVerdicts is from how many on they hold no record: more keys than a volume has.
-const maxVerdicts = 256
-
-// try reads a revision and opens it, or finds what became of it before.
-func (s *records) try(ctx context.Context, id keys.VolumeID, key, etag string) (*keys.Record, *keys.VolumeKey, error) {
-	v := &s.b.volume
-	if old, ok := v.verdict(key); ok && old.etag == etag && etag != "" && s.from.IsZero() && s.code == "" {
-		return old.record, nil, old.err
-	}
-	r, err := s.b.readRecord(ctx, s.root, id, key)
-	var k *keys.VolumeKey
-	if err == nil {
-		if err = s.belongs(r); err == nil {
-			k, err = s.open(ctx, r)
-		}
-	}
-	switch {
-	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord), errors.Is(err, ErrElsewhere):
-		v.note(key, verdict{etag, nil, err})
-	case errors.Is(err, keys.ErrNoSlot):
-		v.note(key, verdict{etag, r, err})
-	}
-	return r, k, err
-}
-
-// verdict finds what became of an object before.
-func (v *volume) verdict(key string) (verdict, bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	found, ok := v.verdicts[key]
-	return found, ok
-}
-
-// note remembers what became of an object.
-func (v *volume) note(key string, n verdict) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.verdicts == nil {
-		v.verdicts = make(map[string]verdict)
-	}
-	if len(v.verdicts) >= maxVerdicts {
-		n.record = nil
-	}
-	v.verdicts[key] = n
-}
-
-// keepVerdicts forgets what became of objects that are gone.
-func (v *volume) keepVerdicts(list map[string]string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	maps.DeleteFunc(v.verdicts, func(key string, _ verdict) bool { _, there := list[key]; return !there })
 }
 
 // belongs refuses a record that was made for another place, before any key is tried on it.

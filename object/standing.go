@@ -115,13 +115,18 @@ func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volum
 	return reached
 }
 
-// retiredBy is what these keys retire: keys of earlier epochs, each of which endorsed the one that retires it.
-func (s *records) retiredBy(entries []*volumeEntry) map[keys.VolumeID]bool {
+// retiredBy is what these keys retire.
+func (s *records) retiredBy(by []*volumeEntry) map[keys.VolumeID]bool {
+	return s.retiredAmong(by, s.entries)
+}
+
+// retiredAmong is what volume keys retire: keys of earlier epochs, each of which endorsed the one that retires it.
+func (s *records) retiredAmong(by, all []*volumeEntry) map[keys.VolumeID]bool {
 	retired := map[keys.VolumeID]bool{}
-	for _, by := range entries {
-		for _, id := range by.record.Retired {
-			if e := s.find(id); e != nil && e.secret != nil && e.record.Epoch < by.record.Epoch && by.record.EndorsedBy(e.secret) {
-				retired[id] = true
+	for _, e := range all {
+		for _, by := range by {
+			if e.secret != nil && slices.Contains(by.record.Retired, e.id) && e.record.Epoch < by.record.Epoch && by.record.EndorsedBy(e.secret) {
+				retired[e.id] = true
 			}
 		}
 	}
@@ -137,6 +142,7 @@ func (s *records) report() {
 	for _, e := range s.entries {
 		key := strings.TrimPrefix(e.revisions[0], s.b.prefix)
 		switch {
+		case e.told:
 		case e.forged != nil:
 			s.b.notice(NoticeRecord, key, e.forged)
 		case e.secret == nil && (doesNotCount(e.failed) || e.passing()):

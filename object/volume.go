@@ -42,6 +42,16 @@ func (v *volume) key(id keys.VolumeID) *keys.VolumeKey {
 	return v.keys[id]
 }
 
+// open is a record at a root that is open, with its volume key; nil when there is none.
+func (v *volume) open(id keys.VolumeID, root string) (*keys.Record, *keys.VolumeKey) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if r, k := v.records[id], v.keys[id]; r != nil && k != nil && v.root == root {
+		return r, k
+	}
+	return nil, nil
+}
+
 // rootPrefix is the prefix of the records.
 func (v *volume) rootPrefix() string {
 	v.mu.RLock()

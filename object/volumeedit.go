@@ -26,11 +26,16 @@ func (v *Volumes) ready() error {
 		return v.entries[0].whyNot()
 	}
 	for _, e := range v.entries {
-		if e.passing() {
+		if e.passing() && v.tied(e) {
 			return e.whyNot()
 		}
 	}
 	return nil
+}
+
+// tied reports whether a volume key that does not open is known, or an open one vouches for it or was endorsed by it.
+func (s *records) tied(e *volumeEntry) bool {
+	return s.known(e.id) || slices.ContainsFunc(s.opened(), func(by *volumeEntry) bool { return by.names(e.id) || e.record.EndorsedBy(by.secret) })
 }
 
 // edit is a change of the next revision of a record. It reports whether there was something to change, and there is not where it was
@@ -47,6 +52,9 @@ func (v *Volumes) change(ctx context.Context, id keys.VolumeID, do edit) (change
 			return false, fmt.Errorf("volume %s: %w", id, ErrRecordMissing)
 		}
 		next := e.record.Next()
+		for slices.Contains(e.revisions, recordKey(v.root, next)) { // it would be the newest if it were authentic
+			next.Revision++
+		}
 		if news, err := do(next, e.secret); err != nil || !news {
 			return tried && err == nil, err // another host may have built on our revision
 		}
@@ -55,16 +63,11 @@ func (v *Volumes) change(ctx context.Context, id keys.VolumeID, do edit) (change
 		if !errors.Is(err, oss.ErrExists) {
 			return err == nil, err
 		}
-		before := e.record.Revision
 		if err := v.reload(ctx); err != nil {
 			return false, err
 		}
 		if err := v.ready(); err != nil {
 			return false, err
-		}
-		if e := v.find(id); e != nil && e.secret != nil && e.record.Revision == before {
-			return false, fmt.Errorf("%q is in the way and not a record that opens; whoever owns the bucket has to remove it: %w",
-				recordKey(v.root, next), ErrRecordForged)
 		}
 	}
 	return false, fmt.Errorf("volume %s: other hosts change its record all the time: %w", id, oss.ErrExists)
@@ -192,6 +195,7 @@ func (v *Volumes) RemoveSlot(ctx context.Context, keyID string, force bool) (n i
 	there := false
 	for _, e := range v.entries {
 		switch has := e.record != nil && hasSlot(e.record, keyID); {
+		case has && e.secret == nil && !v.tied(e):
 		case has && e.secret == nil:
 			return 0, e.whyNot()
 		case has:

@@ -153,7 +153,7 @@ func TestRecordAttacks(t *testing.T) {
 			key, s, _ := w.forge(t)
 			w.put(t, key, s)
 			remove(t)
-		}, object.ErrRecordForged, object.ErrRecordForged},
+		}, object.ErrRecordMissing, object.ErrRecordForged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w.restore(t)

@@ -1,0 +1,249 @@
+package object
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/oss"
+)
+
+// read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed, and with last, which
+// takes an older one then, that all were.
+func (s *records) read(ctx context.Context, list map[string]string, last bool) ([]*volumeEntry, error) {
+	var entries, waiting []*volumeEntry
+	s.etags = list
+	for id, revisions := range groupRevisions(s.root, maps.Keys(list)) {
+		e := &volumeEntry{id: id, revisions: revisions, parsed: make(map[string]parsedRecord)}
+		entries = append(entries, e)
+		switch {
+		case s.reuse(e):
+		case s.fresh || !s.anyKnown() || s.known(id):
+			if err := s.readEntry(ctx, e, last); err != nil {
+				return nil, err
+			}
+		default:
+			waiting = append(waiting, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b *volumeEntry) int { return slices.Compare(a.id[:], b.id[:]) })
+	err := s.readTied(ctx, entries, waiting, last)
+	s.b.volume.keepVerdicts(list)
+	return entries, err
+}
+
+// readTied opens those that keys which are open vouch for, one by the other. On a machine that knows the volume no key is tried on others:
+// each slot costs an operation of RSA or KMS, or Argon2id, and whoever can write to the bucket can plant thousands.
+func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry, last bool) error {
+	for more := true; more; {
+		more = false
+		var left []*volumeEntry
+		for _, e := range waiting {
+			by := s.vouching(entries)
+			tied, err := slices.ContainsFunc(by, func(by *volumeEntry) bool { return by.names(e.id) }), error(nil)
+			if e.told = !tied && s.isUntied(e, idsOf(by)); !tied && !e.told {
+				tied, err = s.tiedAmong(ctx, by, e, last)
+			}
+			if err == nil && tied {
+				more, err = true, s.readEntry(ctx, e, last)
+			}
+			if err != nil {
+				return err
+			}
+			if !tied {
+				left = append(left, e)
+			}
+		}
+		waiting = left
+	}
+	by := idsOf(s.vouching(entries))
+	for _, e := range waiting {
+		if e.failed = e.forged; e.told || e.record != nil {
+			e.failed = ErrUnvouched
+		}
+		for key, p := range e.parsed {
+			if p.err == nil {
+				s.b.volume.note(key, verdict{etag: s.etags[key], err: ErrUnvouched, by: by})
+			}
+		}
+	}
+	return nil
+}
+
+// isUntied reports whether all revisions were read before, and none of these volume keys vouched for one.
+func (s *records) isUntied(e *volumeEntry, by string) bool {
+	return !slices.ContainsFunc(e.revisions, func(key string) bool {
+		old, ok := s.verdict(key)
+		return !ok || errors.Is(old.err, keys.ErrNoSlot) || old.by != "" && old.by != by
+	})
+}
+
+// verdict is what became of a revision before, if it is the same object.
+func (s *records) verdict(key string) (verdict, bool) {
+	old, ok := s.b.volume.verdict(key)
+	return old, ok && old.etag == s.etags[key] && old.etag != "" && s.from.IsZero() && s.code == ""
+}
+
+// vouching are the keys that are open and that no known key retires. What others retire decides stand, when all are open.
+func (s *records) vouching(entries []*volumeEntry) []*volumeEntry {
+	open := slices.DeleteFunc(slices.Clone(entries), func(e *volumeEntry) bool { return e.secret == nil })
+	known := slices.DeleteFunc(slices.Clone(open), func(e *volumeEntry) bool { return !s.known(e.id) })
+	retired := s.retiredAmong(known, entries)
+	return slices.DeleteFunc(open, func(e *volumeEntry) bool { return retired[e.id] })
+}
+
+// tiedAmong reads the revisions of a volume key and reports whether one of these vouches for it.
+func (s *records) tiedAmong(ctx context.Context, by []*volumeEntry, e *volumeEntry, last bool) (bool, error) {
+	e.record, e.forged = nil, nil
+	var readable []*keys.Record
+	for _, key := range e.revisions {
+		r, err := s.parse(ctx, e, key)
+		switch {
+		case err == nil:
+			readable, e.record = append(readable, r), cmp.Or(e.record, r)
+		case errors.Is(err, oss.ErrNotFound) && last:
+		case ofItsOwn(err):
+			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
+		default:
+			return false, err
+		}
+	}
+	return slices.ContainsFunc(by, func(by *volumeEntry) bool {
+		return slices.ContainsFunc(readable, func(r *keys.Record) bool { return r.EndorsedBy(by.secret) })
+	}), nil
+}
+
+// names reports whether another volume key endorsed this one, as its record says.
+func (e *volumeEntry) names(id keys.VolumeID) bool {
+	return slices.ContainsFunc(e.record.Endorsements, func(x keys.Endorsement) bool { return x.By == id })
+}
+
+// reuse takes a record that is open and has no newer revision: what stands in its place now makes no difference.
+func (s *records) reuse(e *volumeEntry) bool {
+	r, k := s.b.volume.open(e.id, s.root)
+	if r == nil || k == nil || recordKey(s.root, r) != e.revisions[0] {
+		return false
+	}
+	e.record, e.secret = r, k
+	return true
+}
+
+// parse reads a revision that belongs here, once.
+func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.Record, error) {
+	if p, ok := e.parsed[key]; ok {
+		return p.record, p.err
+	}
+	old, ok := s.verdict(key)
+	if ok && old.record != nil { // it had no slot for us
+		return old.record, nil
+	}
+	if ok && (errors.Is(old.err, ErrRecordForged) || errors.Is(old.err, ErrElsewhere)) {
+		return nil, old.err
+	}
+	r, err := s.b.readRecord(ctx, s.root, e.id, key)
+	switch {
+	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
+		err = fmt.Errorf("%w: %w", ErrRecordForged, err)
+	case err == nil:
+		err = s.belongs(r)
+	}
+	if errors.Is(err, ErrRecordForged) || errors.Is(err, ErrElsewhere) {
+		s.b.volume.note(key, verdict{etag: s.etags[key], err: err})
+	}
+	e.parsed[key] = parsedRecord{r, err}
+	return r, err
+}
+
+// ofItsOwn reports whether what keeps a revision from being read lies in this object: the others may be read all the same.
+func ofItsOwn(err error) bool {
+	for _, kind := range []error{ErrRecordForged, ErrElsewhere, oss.ErrDenied, oss.ErrArchived, oss.ErrInvalid} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// revision opens one revision. A volume key that is open already tells without any further key whether it was made by a holder.
+func (s *records) revision(ctx context.Context, e *volumeEntry, key string) (*keys.Record, *keys.VolumeKey, error) {
+	r, err := s.parse(ctx, e, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	had, k := s.b.volume.open(e.id, s.root)
+	switch old, ok := s.verdict(key); {
+	case k != nil && !r.MadeBy(k):
+		err = keys.ErrForged
+	case k != nil && had.Revision == r.Revision:
+		return had, k, nil
+	case ok && errors.Is(old.err, keys.ErrNoSlot):
+		return r, nil, old.err
+	default:
+		k, err = s.open(ctx, r)
+	}
+	switch {
+	case errors.Is(err, keys.ErrForged):
+		err = fmt.Errorf("%w: %w", ErrRecordForged, err)
+		s.b.volume.note(key, verdict{etag: s.etags[key], err: err})
+		return nil, nil, err
+	case errors.Is(err, keys.ErrNoSlot):
+		s.b.volume.note(key, verdict{etag: s.etags[key], record: r, err: err})
+	}
+	return r, k, err
+}
+
+// shutRecord is a revision that no key opens.
+type shutRecord struct {
+	key    string
+	record *keys.Record
+	err    error
+}
+
+// readEntry opens the newest authentic revision. One for which there is no key counts if the key from an older one says that it was made by a
+// holder, as it was when our slot was removed: then an older one is no better than a record that was rolled back.
+func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
+	var shut []shutRecord
+	gone := 0
+	e.record, e.forged = nil, nil
+	for _, key := range e.revisions {
+		r, k, err := s.revision(ctx, e, key)
+		switch {
+		case err == nil:
+			e.take(r, k, shut)
+			return nil
+		case errors.Is(err, oss.ErrNotFound) && last:
+			gone++
+		case ofItsOwn(err):
+			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
+		case r == nil || ctx.Err() != nil:
+			return err
+		default:
+			shut = append(shut, shutRecord{key, r, err})
+		}
+	}
+	switch {
+	case gone == len(e.revisions):
+		return fmt.Errorf("volume record %s: %w", e.id, oss.ErrNotFound)
+	case len(shut) > 0:
+		e.record, e.failed = shut[0].record, shut[0].err
+	default:
+		e.failed = e.forged
+	}
+	return nil
+}
+
+// take takes a revision that opens, unless a newer one that does not was made by a holder of the same key.
+func (e *volumeEntry) take(r *keys.Record, k *keys.VolumeKey, newer []shutRecord) {
+	for _, n := range newer {
+		if n.record.MadeBy(k) {
+			e.record, e.failed = n.record, n.err
+			return
+		}
+		e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w: %w", n.key, ErrRecordForged, keys.ErrForged))
+	}
+	e.record, e.secret = r, k
+}
