@@ -84,11 +84,11 @@ func (b *Bucket) judge(ctx context.Context, full string, got oss.Info, info *Inf
 		return proof{}, err
 	}
 	switch _, retired := b.volume.counting(box.Volume); {
-	case k == nil:
-		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
-		return proof{}, nil
 	case retired:
 		b.refuse(info, NoticeRefused, fmt.Errorf("%w: %s", ErrRetired, box.Volume))
+		return proof{}, nil
+	case k == nil:
+		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
 		return proof{}, nil
 	}
 	c, err := b.openBox(ctx, box, k, full, got)

@@ -48,12 +48,8 @@ func (s *records) stand() {
 	}
 	retired := s.retiredBy(bound)
 	live := slices.DeleteFunc(bound, func(e *volumeEntry) bool { return retired[e.id] })
-	if len(live) > 0 {
-		reached := reach(live[:1], live, nil)
-		if len(reached) < len(live) {
-			s.apart = fmt.Errorf("%s, and none vouches for the others: %w", idsOf(live), ErrApart)
-			live = nil
-		}
+	if !s.together(live) {
+		live = nil
 	}
 	s.count(live)
 }
@@ -76,7 +72,7 @@ func (s *records) anchors() []*volumeEntry {
 
 // count lets the anchors count and what they vouch for, and nothing else.
 func (s *records) count(anchors []*volumeEntry) {
-	counted := reach(anchors, s.opened(), s.retiredBy(anchors))
+	counted := s.counted(anchors)
 	s.retired = s.retiredBy(counted)
 	for _, e := range s.opened() {
 		if slices.Contains(counted, e) {
@@ -96,6 +92,34 @@ func (s *records) count(anchors []*volumeEntry) {
 	for _, e := range counted {
 		s.trusted[e.id] = true
 	}
+}
+
+// counted is the anchors and what they vouch for. Where all of them are retired, by keys that they vouch for, the word of a former holder is as
+// good as that of the owner: what follows them counts if all of it belongs together.
+func (s *records) counted(anchors []*volumeEntry) []*volumeEntry {
+	reached := reach(anchors, s.opened(), s.retiredBy(anchors))
+	retired := s.retiredBy(reached)
+	isRetired := func(e *volumeEntry) bool { return retired[e.id] }
+	if len(anchors) == 0 || !allOf(anchors, isRetired) {
+		return reach(anchors, s.opened(), retired)
+	}
+	if !s.together(slices.DeleteFunc(slices.Clone(reached), isRetired)) {
+		return nil
+	}
+	return reached
+}
+
+// together reports whether volume keys vouch for each other; if not, apart says so.
+func (s *records) together(live []*volumeEntry) bool {
+	if len(live) == 0 || len(reach(live[:1], live, nil)) == len(live) {
+		return true
+	}
+	s.apart = fmt.Errorf("%s, and none vouches for the others: %w", idsOf(live), ErrApart)
+	return false
+}
+
+func allOf(entries []*volumeEntry, is func(*volumeEntry) bool) bool {
+	return !slices.ContainsFunc(entries, func(e *volumeEntry) bool { return !is(e) })
 }
 
 // reach is what the anchors vouch for, one by the other, themselves included. Retired ones vouch for nothing.
@@ -120,13 +144,17 @@ func (s *records) retiredBy(by []*volumeEntry) map[keys.VolumeID]bool {
 	return s.retiredAmong(by, s.entries)
 }
 
-// retiredAmong is what volume keys retire: keys of earlier epochs, each of which endorsed the one that retires it.
+// retiredAmong is what volume keys retire: keys of earlier epochs, each of which endorsed the one that retires it. One that does not open is
+// known by its epoch: a former holder can make its record anew, without our slots.
 func (s *records) retiredAmong(by, all []*volumeEntry) map[keys.VolumeID]bool {
 	retired := map[keys.VolumeID]bool{}
-	for _, e := range all {
-		for _, by := range by {
-			if e.secret != nil && slices.Contains(by.record.Retired, e.id) && e.record.Epoch < by.record.Epoch && by.record.EndorsedBy(e.secret) {
-				retired[e.id] = true
+	for _, by := range by {
+		for _, id := range by.record.Retired {
+			i := slices.IndexFunc(all, func(e *volumeEntry) bool { return e.id == id && e.secret != nil })
+			if i >= 0 {
+				retired[id] = retired[id] || all[i].record.Epoch < by.record.Epoch && by.record.EndorsedBy(all[i].secret)
+			} else if pin, known := s.pinned.Keys[id.String()]; known && pin.Epoch < by.record.Epoch {
+				retired[id] = true
 			}
 		}
 	}
@@ -163,11 +191,12 @@ func idsOf(entries []*volumeEntry) string {
 }
 
 // problem tells why the records do not agree with what this machine remembers and was told to expect, or why none of them counts; nil when
-// they do.
+// they do. What was retired may be missing: its former holders decide what its record is.
 func (s *records) problem() error {
 	for id, pin := range s.pinned.Keys {
 		e := s.entryOf(id)
-		switch {
+		switch parsed, err := keys.ParseVolumeID(id); {
+		case err == nil && s.retired[parsed]:
 		case e == nil:
 			return s.missing(id)
 		case e.secret == nil:

@@ -175,7 +175,7 @@ func (b *Bucket) findRecords(ctx context.Context, pinned *pins) (*records, error
 		return nil, err
 	}
 	for _, e := range s.entries {
-		if e.passing() && (s.known(e.id) || len(s.opened()) == 0) {
+		if e.passing() && !s.retired[e.id] && (s.known(e.id) || len(s.opened()) == 0) {
 			return nil, fmt.Errorf("open volume record %q: %w", e.revisions[0], e.failed)
 		}
 	}
@@ -214,6 +214,11 @@ func (v *volume) adopt(s *records) {
 			v.keys[e.id] = e.secret
 		}
 		v.records[e.id] = e.record
+	}
+	for id := range v.retired { // until its record says otherwise
+		if e := s.find(id); e == nil || e.secret == nil {
+			s.retired[id] = true
+		}
 	}
 	v.retired, v.writer, v.failing = s.retired, nil, nil
 	for _, e := range s.entries {

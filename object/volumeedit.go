@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ossencfs/ossencfs/keys"
@@ -26,7 +28,7 @@ func (v *Volumes) ready() error {
 		return v.entries[0].whyNot()
 	}
 	for _, e := range v.entries {
-		if e.passing() && v.tied(e) {
+		if e.passing() && !v.retired[e.id] && v.tied(e) {
 			return e.whyNot()
 		}
 	}
@@ -123,10 +125,15 @@ func (v *Volumes) note(r *keys.Record) error {
 	return v.pinned.save(v.b.opt.PinFile)
 }
 
-// changeAll makes a change on all records that open, and tells how many it changed.
+// changeAll makes a change on all records that open, and tells how many it changed. Records of retired keys are changed as far as that goes:
+// their former holders can see to it that it does not.
 func (v *Volumes) changeAll(ctx context.Context, do edit) (n int, err error) {
 	for _, e := range v.opened() {
 		changed, err := v.change(ctx, e.id, do)
+		if err != nil && v.retired[e.id] && ctx.Err() == nil {
+			v.b.notice(NoticeRecord, strings.TrimPrefix(e.revisions[0], v.b.prefix), fmt.Errorf("volume key %s, which is retired, stays as it is: %w", e.id, err))
+			continue
+		}
 		if err != nil {
 			return n, err
 		}
@@ -195,9 +202,11 @@ func (v *Volumes) RemoveSlot(ctx context.Context, keyID string, force bool) (n i
 	there := false
 	for _, e := range v.entries {
 		switch has := e.record != nil && hasSlot(e.record, keyID); {
-		case has && e.secret == nil && !v.tied(e):
+		case has && e.secret == nil && (v.retired[e.id] || !v.tied(e)):
 		case has && e.secret == nil:
 			return 0, e.whyNot()
+		case has && v.retired[e.id]:
+			there = true
 		case has:
 			there = true
 			if _, err := do(e.record.Next(), e.secret); err != nil {
@@ -240,12 +249,14 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 	if last.record.Place.IsZero() {
 		return Epoch{}, fmt.Errorf("volume %s: a new volume key could not be vouched for: %w", last.id, ErrUnbound)
 	}
-	k, err := keys.NewVolumeKey(last.record.Epoch+1, last.record.Authentic)
+	authentic := slices.ContainsFunc(v.opened(), func(e *volumeEntry) bool { return e.record.Authentic })
+	k, err := keys.NewVolumeKey(last.record.Epoch+1, authentic)
 	if err != nil {
 		return Epoch{}, err
 	}
 	r, out := keys.NewRecord(k, v.b.here(v.root)), Epoch{ID: k.ID().String(), Number: k.Epoch()}
-	r.Made, r.Retired = time.Now().Unix(), slices.Clone(last.record.Retired)
+	r.Made = time.Now().Unix()
+	r.Retired = slices.SortedFunc(maps.Keys(v.retired), func(a, b keys.VolumeID) int { return slices.Compare(a[:], b[:]) })
 	for _, e := range v.opened() {
 		if err := r.Endorse(e.secret); err != nil {
 			return Epoch{}, err

@@ -61,7 +61,7 @@ func (v *Volumes) Root() string { return v.root }
 func (v *Volumes) Problem() error {
 	for _, e := range v.entries {
 		_, pinned := v.pinned.Keys[e.id.String()]
-		if pinned && e.passing() {
+		if pinned && e.passing() && !v.retired[e.id] {
 			return e.whyNot()
 		}
 	}

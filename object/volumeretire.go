@@ -22,9 +22,10 @@ var (
 // taken it up by then, with the clocks of two machines and a request under way allowed for.
 const SettledEpoch = 2 * lookEvery
 
-// Retiring are the volume keys of epochs up to a number, as far as they open and are not retired. ErrEpoch when there are none, and when
-// the epoch in use, or a later one, is meant; ErrUnbound where records are of format 1, which cannot say it; ErrStillWritten when a write-only
-// host of these keys was not retired, or with settle, when the key in use is younger than SettledEpoch.
+// Retiring are the volume keys of epochs up to a number, as far as they open and the key in use does not retire them: it may have been made
+// while another one did, whose former holders could take that back some day. ErrEpoch when there are none, and when the epoch in use, or a later one,
+// is meant; ErrUnbound where records are of format 1, which cannot say it; with settle ErrStillWritten when a write-only host of these keys was not
+// retired, or when the key in use is younger than SettledEpoch.
 func (v *Volumes) Retiring(epoch uint32, settle bool) ([]keys.VolumeID, error) {
 	if err := v.ready(); err != nil {
 		return nil, err
@@ -32,12 +33,12 @@ func (v *Volumes) Retiring(epoch uint32, settle bool) ([]keys.VolumeID, error) {
 	writer := v.writer()
 	var list []keys.VolumeID
 	for _, e := range v.opened() {
-		if e.record.Epoch > epoch || v.retired[e.id] {
+		if e.record.Epoch > epoch || slices.Contains(writer.record.Retired, e.id) {
 			continue
 		}
 		list = append(list, e.id)
 		for _, h := range e.record.Hosts {
-			if h.Retired == 0 {
+			if h.Retired == 0 && settle && !v.retired[e.id] {
 				return nil, fmt.Errorf("write-only host %s, %q, of volume key %s: %w", h.ID, h.Name, e.id, ErrStillWritten)
 			}
 		}
