@@ -90,7 +90,7 @@ func (b *Bucket) look(ctx context.Context, asked time.Time) error {
 	return err
 }
 
-// reloadVolume reads the records again. A bucket that was opened without one stays without.
+// reloadVolume reads the records again.
 func (b *Bucket) reloadVolume(ctx context.Context) error {
 	pinned, err := loadPins(b.opt.PinFile)
 	if err != nil {
@@ -104,7 +104,8 @@ func (b *Bucket) reloadVolume(ctx context.Context) error {
 }
 
 // freshen reads the records again when that was long ago, before something is sealed. A look that fails does not keep anything from being
-// sealed under the key that is known: whoever removes or changes records is told of, and achieves nothing by it.
+// sealed under the key that is known: whoever removes or changes records, or keeps them from being read, is told of, and achieves no more than
+// that a new key is not taken up.
 func (b *Bucket) freshen(ctx context.Context) {
 	v := &b.volume
 	if v.host != nil || v.empty() || time.Since(v.lastLook()) < lookEvery {
@@ -115,11 +116,8 @@ func (b *Bucket) freshen(ctx context.Context) {
 		return
 	}
 	v.setLooked(time.Now().Add(lookAgain - lookEvery)) // try again soon, and not with each object
-	for _, kind := range []error{ErrRecordMissing, ErrRecordRolledBack, ErrRecordForged, ErrElsewhere, ErrWrongKey} {
-		if errors.Is(err, kind) {
-			b.notice(NoticeRecord, volumeDir, err)
-			return
-		}
+	if ctx.Err() == nil && !oss.Outage(err) && !errors.Is(err, keys.ErrKMSUnreachable) {
+		b.notice(NoticeRecord, volumeDir, err)
 	}
 }
 
