@@ -79,6 +79,7 @@ func (b *Bucket) judge(ctx context.Context, full string, got oss.Info, info *Inf
 		b.refuse(info, NoticeTampered, fmt.Errorf("%w: %w", ErrTampered, err))
 		return proof{}, nil
 	}
+	b.freshen(ctx)
 	k, err := b.volumeKey(ctx, box.Volume, ageOf(got))
 	if err != nil {
 		return proof{}, err

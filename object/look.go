@@ -12,7 +12,7 @@ import (
 
 // When the records are read again while a bucket is open.
 const (
-	// lookEvery is how old the last look may be when something is sealed: a new volume key is taken up, and a retired one left, in that time.
+	// lookEvery is how old the last look may be when something is sealed or read: a new volume key is taken up, and a retired one left, in that time.
 	lookEvery = 5 * time.Minute
 	// lookPause is the least time between two looks, whatever the bucket shows.
 	lookPause = 250 * time.Millisecond
@@ -103,7 +103,7 @@ func (b *Bucket) reloadVolume(ctx context.Context) error {
 	return b.adoptRecords(s)
 }
 
-// freshen reads the records again when that was long ago, before something is sealed. A look that fails does not keep anything from being
+// freshen reads the records again when that was long ago, before something is sealed, signed or believed. A look that fails does not keep anything from being
 // sealed under the key that is known: whoever removes or changes records, or keeps them from being read, is told of, and achieves no more than
 // that a new key is not taken up.
 func (b *Bucket) freshen(ctx context.Context) {

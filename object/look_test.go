@@ -1,11 +1,13 @@
 package object
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/ossencfs/ossencfs/emulator"
+	"github.com/ossencfs/ossencfs/keys"
 )
 
 // TestLookThatFailsIsTold: a mount that cannot learn of new volume keys says so.
@@ -29,12 +31,67 @@ func TestLookThatFailsIsTold(t *testing.T) {
 			tc.answer.Operation = "ListObjectsV2"
 			s.AddFault(tc.answer)
 			b.volume.setLooked(b.volume.lastLook().Add(-lookEvery))
-			if _, err := b.PutFile(t.Context(), FileRequest{Key: "f", Source: strings.NewReader("words"), Size: 5, Attr: Attr{Mode: ModeRegular | 0o600}}); err != nil {
-				t.Fatal(err)
-			}
+			putWords(t, b, "f")
 			if len(told) != 1 || !errors.Is(told[0], tc.want) {
 				t.Errorf("told %v, want %v", told, tc.want)
 			}
 		})
+	}
+}
+
+// retiredEpoch is a volume whose first key was retired, seen by two buckets that were open before: one that goes on writing under it, as a
+// former holder does, and one that has only read since.
+func retiredEpoch(t *testing.T) (former, reader *Bucket, list []keys.VolumeID) {
+	t.Helper()
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	former = opened(t, o)
+	putWords(t, former, "ours")
+	reader = opened(t, o)
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	if _, err := v.NewEpoch(t.Context(), EpochRequest{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened(t, o).Rewrap(t.Context(), RewrapOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := v.Retiring(1, false)
+	must(t, err)
+	must(t, v.Retire(t.Context(), list))
+	return former, reader, list
+}
+
+func putWords(t *testing.T, b *Bucket, key string) {
+	t.Helper()
+	if _, err := b.PutFile(t.Context(), FileRequest{Key: key, Source: strings.NewReader("words"), Size: 5, Attr: Attr{Mode: ModeRegular | 0o600}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReaderLearnsOfRetirement: a bucket that is only read refuses within five minutes of use what a former holder forges under a retired key.
+func TestReaderLearnsOfRetirement(t *testing.T) {
+	former, reader, _ := retiredEpoch(t)
+	putWords(t, former, "forged")
+	reader.volume.setLooked(reader.volume.lastLook().Add(-lookEvery))
+	var out bytes.Buffer
+	if _, err := reader.GetFile(t.Context(), "forged", &out, nil); !errors.Is(err, ErrRetired) || out.Len() > 0 {
+		t.Errorf("got %q, %v, want ErrRetired", out.String(), err)
+	}
+}
+
+// TestAttributesUnderTheNewKey: a bucket whose files only get other attributes takes up a new volume key for their tags, too.
+func TestAttributesUnderTheNewKey(t *testing.T) {
+	other, reader, list := retiredEpoch(t)
+	info, err := other.Head(t.Context(), "ours")
+	must(t, err)
+	reader.volume.setLooked(reader.volume.lastLook().Add(-lookEvery))
+	attr := info.Attr
+	attr.Mode = ModeRegular | 0o400
+	must(t, reader.SetAttr(t.Context(), TagRequest{Key: "ours", Upload: NewID(), Generation: info.Generation, Attr: attr}))
+	if w := reader.Volume().Writer; w == list[0].String() {
+		t.Errorf("it signs under %s, which was retired", w)
+	}
+	if info, err = reader.Head(t.Context(), "ours"); err != nil || info.Attr.Mode != attr.Mode {
+		t.Errorf("mode %o, %v, want %o", info.Attr.Mode, err, attr.Mode)
 	}
 }

@@ -33,6 +33,7 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 
 // mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them. tagged says that it had one of ours.
 func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOnly bool, t tag) (tags map[string]string, tagged bool, err error) {
+	b.freshen(ctx)
 	tags = map[string]string{}
 	if !ownOnly {
 		if tags, err = b.tagsOf(ctx, src, version); err != nil {
