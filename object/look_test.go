@@ -95,3 +95,48 @@ func TestAttributesUnderTheNewKey(t *testing.T) {
 		t.Errorf("mode %o, %v, want %o", info.Attr.Mode, err, attr.Mode)
 	}
 }
+
+// TestTagsMoveToTheNewEpoch: attributes that a mount signed under the old volume key after the object was sealed under the new one are counted
+// before the old key is retired, and survive that after another run of Rewrap; so do those of an object of others.
+func TestTagsMoveToTheNewEpoch(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	late := opened(t, o) // does not look again for five minutes
+	putWords(t, late, "ours")
+	must(t, s.WriteObject(testBucket, "plain", nil, []byte("words")))
+	old := late.Volume().Writer
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	if _, err := v.NewEpoch(t.Context(), EpochRequest{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	b := opened(t, o)
+	rewrap := func(dry bool) RewrapReport {
+		report, err := b.Rewrap(t.Context(), RewrapOptions{DryRun: dry})
+		must(t, err)
+		return report
+	}
+	rewrap(false)
+	names := []string{"ours", "plain"}
+	for _, name := range names {
+		info, err := b.Head(t.Context(), name)
+		must(t, err)
+		attr := info.Attr
+		attr.Mode = ModeRegular | 0o400
+		must(t, late.SetAttr(t.Context(), TagRequest{Key: name, Upload: NewID(), Generation: info.Generation, Attr: attr}))
+	}
+	if under := rewrap(true).Under[old]; under != 2 {
+		t.Errorf("%d objects are under the old key, want 2", under)
+	}
+	rewrap(false)
+	if under := rewrap(true).Under[old]; under != 0 {
+		t.Errorf("%d objects are under the old key after all were renewed", under)
+	}
+	list, err := v.Retiring(1, false)
+	must(t, err)
+	must(t, v.Retire(t.Context(), list))
+	for _, name := range names {
+		if info, err := opened(t, o).Head(t.Context(), name); err != nil || info.Attr.Mode != ModeRegular|0o400 {
+			t.Errorf("%s: mode %o, %v, want 0400", name, info.Attr.Mode, err)
+		}
+	}
+}

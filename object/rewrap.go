@@ -65,7 +65,8 @@ type RewrapReport struct {
 	Changed   int64 // others kept writing to them: left alone; another run finds out
 	Failed    int64 // for a passing reason; another run may do it
 
-	// Under counts the objects that are sealed under each volume key, before this run wrote them again: by the key's id.
+	// Under counts the objects that are sealed, or whose attributes are signed, under each volume key, before this run wrote them again: by the
+	// key's id.
 	Under map[string]int64
 
 	Problems []RewrapProblem // the first of those that are refused, changed or failed
@@ -87,7 +88,7 @@ const (
 // Rewrap renews the envelope of every object below the prefix, those in the hidden area that are encrypted included, so that the primary
 // key of the keyring alone opens it: GET of the ciphertext, PUT of the same bytes under new headers and a new box, because OSS changes no
 // header of an encrypted object in place. Content key, IV, tags of content, generation and extended attributes stay; attributes
-// of a valid tag move into headers and box; tags of others stay. The volume record must have a slot for the primary key before.
+// of a valid tag move into headers and box, or stay in one under the key that seals now where there is no box; tags of others stay. The volume record must have a slot for the primary key before.
 //
 // Every byte is verified before it is written. What is refused, or does not verify, is reported and left alone. Running mounts see
 // the same content under new upload ids. An object that was rewrapped before is known by its box, one of others by trying the
@@ -183,6 +184,7 @@ type rewrapItem struct {
 	key, full string
 	size      int64
 	under     keys.VolumeID // of its box; zero: it has none that counts
+	tagUnder  keys.VolumeID // of its tag, likewise
 	settled   bool          // another run need not look again
 	closed    bool          // this run is through with it
 }

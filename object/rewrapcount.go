@@ -108,6 +108,9 @@ func (r *rewrapper) count(it *rewrapItem, out rewrapOutcome) {
 	if !it.under.IsZero() {
 		rep.Under[it.under.String()]++
 	}
+	if !it.tagUnder.IsZero() && it.tagUnder != it.under {
+		rep.Under[it.tagUnder.String()]++
+	}
 	r.progress.Objects++
 	r.progress.Bytes += it.size
 	switch out {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ossencfs/ossencfs/cipher"
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
 )
 
@@ -32,6 +33,8 @@ type sighting struct {
 	proof proof
 	tags  map[string]string
 	bound bool // a valid tag of ours speaks for attributes and name
+
+	tagged keys.VolumeID // of the volume key under which that tag counts; zero: there is none
 }
 
 // look asks for headers and tags.
@@ -50,6 +53,9 @@ func (a *rewrapAttempt) look(ctx context.Context) (*sighting, error) {
 			return nil, err
 		}
 		s.bound = b.applyTags(a.it.full, s.tags, &s.info)
+	}
+	if t, err := parseTag(s.tags[tagName]); err == nil && s.bound {
+		s.tagged, _ = b.tagKey(a.it.full, t)
 	}
 	if b.misplaced(a.it.key, s.proof, s.bound) {
 		b.refuse(&s.info, NoticeTampered, ErrMoved)
@@ -73,6 +79,9 @@ func (a *rewrapAttempt) try(ctx context.Context) (rewrapOutcome, error) {
 	}
 	a.it.size = s.got.Size
 	out, err := a.judge(ctx, s)
+	if a.it.tagUnder = s.tagged; err == nil && s.proof.box == nil && s.staleTag(a.r) && !a.r.o.DryRun {
+		err = a.retag(ctx, s)
+	}
 	if err != nil || out != rewrapRenewed && out != rewrapRenewedForeign {
 		return out, err
 	}
@@ -84,6 +93,23 @@ func (a *rewrapAttempt) try(ctx context.Context) (rewrapOutcome, error) {
 		err = fmt.Errorf("%w: %w", errMeanwhile, err)
 	}
 	return out, err
+}
+
+// staleTag reports whether attributes are in a tag under another volume key than the one that seals now. It may have been made after the
+// object was renewed, by a mount that did not know the new key yet.
+func (s *sighting) staleTag(r *rewrapper) bool { return !s.tagged.IsZero() && s.tagged != r.writer }
+
+// retag signs the tag of an object without a box anew, as it is.
+func (a *rewrapAttempt) retag(ctx context.Context, s *sighting) error {
+	t, err := parseTag(s.tags[tagName])
+	if err != nil {
+		return err
+	}
+	tags := maps.Clone(s.tags)
+	if tags[tagName], err = a.r.b.formatTag(a.it.full, t); err != nil {
+		return err
+	}
+	return a.r.b.oss.PutTagging(ctx, a.it.full, tags)
 }
 
 // judge decides what is to be done with a version.
@@ -124,7 +150,7 @@ func (a *rewrapAttempt) judgeBoxed(s *sighting, value string) (rewrapOutcome, er
 		return rewrapRefused, err
 	}
 	a.it.under = box.Volume
-	if s.proof.box.Wrapper != a.r.wrapper || box.Volume != a.r.writer {
+	if s.proof.box.Wrapper != a.r.wrapper || box.Volume != a.r.writer || s.staleTag(a.r) {
 		return rewrapRenewed, nil
 	}
 	if env, err := cipher.ParseEnvelope(s.got.Meta); err != nil || !env.HasMatDesc(a.r.b.ring.Primary().MatDesc()) {

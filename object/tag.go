@@ -290,6 +290,12 @@ func (b *Bucket) formatTag(full string, t tag) (string, error) {
 
 // verifyTag checks who made a tag, and for which object.
 func (b *Bucket) verifyTag(full string, t tag) error {
+	_, err := b.tagKey(full, t)
+	return err
+}
+
+// tagKey finds the volume key under which a tag counts.
+func (b *Bucket) tagKey(full string, t tag) (keys.VolumeID, error) {
 	v := &b.volume
 	for _, k := range v.all() {
 		if _, retired := v.counting(k.ID()); retired {
@@ -297,14 +303,14 @@ func (b *Bucket) verifyTag(full string, t tag) error {
 		}
 		if t.host == nil {
 			if hmac.Equal(t.mac, volumeTagMAC(k, full, t.signed, t.generation)) {
-				return nil
+				return k.ID(), nil
 			}
 			continue
 		}
 		host, ok := v.hostOf(k.ID(), *t.host)
 		if ok && host.MayWrite(full) && host.Verify(hostTagText(full, t.signed), t.mac) {
-			return nil
+			return k.ID(), nil
 		}
 	}
-	return fmt.Errorf("its MAC is wrong: %w", errTag)
+	return keys.VolumeID{}, fmt.Errorf("its MAC is wrong: %w", errTag)
 }
