@@ -3,6 +3,7 @@ package object
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -137,6 +138,32 @@ func TestTagsMoveToTheNewEpoch(t *testing.T) {
 	for _, name := range names {
 		if info, err := opened(t, o).Head(t.Context(), name); err != nil || info.Attr.Mode != ModeRegular|0o400 {
 			t.Errorf("%s: mode %o, %v, want 0400", name, info.Attr.Mode, err)
+		}
+	}
+}
+
+// TestPlantedRecordsAreReadOnce: what lies among the records and counts for nothing is read and reported once, and read again when it changes.
+func TestPlantedRecordsAreReadOnce(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	told := 0
+	b := opened(t, Options{Connection: connection(s), Notice: func(n Notice) {
+		if n.Kind == NoticeRecord {
+			told++
+		}
+	}})
+	const planted = 20
+	key := func(i int) string { return fmt.Sprintf("%s%032x/00000001", volumeDir, i+1) }
+	for i := range planted {
+		must(t, s.WriteObject(testBucket, key(i), nil, []byte("{}")))
+	}
+	for look, want := range []struct{ reads, told int }{{planted, planted}, {0, planted}, {1, planted + 1}} {
+		if look == 2 {
+			must(t, s.WriteObject(testBucket, key(3), nil, []byte("{ }")))
+		}
+		s.ResetRequests()
+		must(t, b.look(t.Context(), b.volume.lastLook()))
+		if n := s.Requests()["GetObject"]; n != want.reads || told != want.told {
+			t.Errorf("look %d: %d reads and %d notices, want %+v", look, n, told, want)
 		}
 	}
 }

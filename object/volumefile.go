@@ -175,7 +175,7 @@ func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stor
 		v.entries = append(v.entries, e)
 	}
 	switch {
-	case e.record != nil && e.secret == nil && e.record.Revision >= r.record.Revision:
+	case e.record != nil && e.secret == nil && e.record.MadeBy(r.secret) && e.record.Revision >= r.record.Revision:
 		return false, fmt.Errorf("the bucket has revision %d, which does not open with what was given: %w", e.record.Revision, e.whyNot())
 	case e.secret != nil && e.record.Revision >= r.record.Revision:
 		return false, v.note(e.record)

@@ -187,4 +187,19 @@ func TestRecordInTheWay(t *testing.T) {
 	wantFile(t, b, "ours", "told")
 }
 
+// TestImportBesidePlanted: a revision that no holder made does not keep a record from being put back.
+func TestImportBesidePlanted(t *testing.T) {
+	e := rsaEstate(t)
+	ctx := context.Background()
+	ours := e.record(t, testenv.Bucket, e.recordsOf(testenv.Bucket, "")[0])
+	text, err := e.volumes(t, testenv.Bucket, object.Options{}).Export()
+	must(t, err)
+	e.removeRecords(t)
+	e.plantJunk(t, ours, 99_999_999, strangerSlot(t))
+	must(t, v2(e.volumes(t, testenv.Bucket, object.Options{VolumeIDs: e.ours}).Import(ctx, text, false)))
+	b := e.open(t, testenv.Bucket, object.Options{})
+	must(t, b.VerifyKey(ctx))
+	wantFile(t, b, "ours", "after the import")
+}
+
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
