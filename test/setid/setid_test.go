@@ -159,7 +159,8 @@ func TestProgramChangedByOthers(t *testing.T) {
 			path := filepath.Join(mounted(t, o), "program")
 			must(t, errors.Join(os.WriteFile(path, []byte("root's own"), 0o700), unix.Chmod(path, 0o4777)))
 			must(t, (caller{uid: other, gid: other}).as(func() error { return overwrite(path, content) }))
-			cmd := exec.Command(path, "-u")
+			// A shell runs it: this process serves the mount, and has to go on while the kernel reads the program from it.
+			cmd := exec.Command("/bin/sh", "-c", `exec "$0" -u`, path)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: other, Gid: other}}
 			out, err := cmd.CombinedOutput()
 			if want := fmt.Sprintf("%d\n", other); err != nil || string(out) != want {
