@@ -68,6 +68,8 @@ type RewrapReport struct {
 	// Under counts the objects that are sealed, or whose attributes are signed, under each volume key, before this run wrote them again: by the
 	// key's id.
 	Under map[string]int64
+	// Examples are keys of such objects, for each volume key; at most 20.
+	Examples map[string][]string
 
 	Problems []RewrapProblem // the first of those that are refused, changed or failed
 }
@@ -107,7 +109,7 @@ func (b *Bucket) Rewrap(ctx context.Context, o RewrapOptions) (RewrapReport, err
 	}
 	r := &rewrapper{b: b, o: o, wrapper: cipher.WrapperOf(b.ring.Primary().ID()), writer: b.volume.seals().ID(),
 		room: semaphore.NewWeighted(rewrapMemory), last: o.After}
-	r.report.Under = make(map[string]int64)
+	r.report.Under, r.report.Examples = make(map[string]int64), make(map[string][]string)
 	if o.Rate > 0 {
 		r.pace = rate.NewLimiter(rate.Limit(o.Rate), int(min(o.Rate, rewrapBurst)))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
 )
 
@@ -101,15 +102,26 @@ func (r *rewrapper) note(it *rewrapItem, out rewrapOutcome, err error) error {
 	return nil
 }
 
+// maxExamples bounds the examples for each volume key.
+const maxExamples = 20
+
+// under notes that an object needs a volume key.
+func (rep *RewrapReport) under(id keys.VolumeID, key string) {
+	name := id.String()
+	if rep.Under[name]++; len(rep.Examples[name]) < maxExamples {
+		rep.Examples[name] = append(rep.Examples[name], key)
+	}
+}
+
 // count adds to the report; mu is held.
 func (r *rewrapper) count(it *rewrapItem, out rewrapOutcome) {
 	rep := &r.report
 	rep.Objects++
 	if !it.under.IsZero() {
-		rep.Under[it.under.String()]++
+		rep.under(it.under, it.key)
 	}
 	if !it.tagUnder.IsZero() && it.tagUnder != it.under {
-		rep.Under[it.tagUnder.String()]++
+		rep.under(it.tagUnder, it.key)
 	}
 	r.progress.Objects++
 	r.progress.Bytes += it.size

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/object"
@@ -12,7 +13,7 @@ import (
 
 func keyRetireCommand() *command {
 	return &command{name: "key retire-epoch", usage: keyRetireUsage, run: runKeyRetire, bucket: bucketAt(0),
-		options: manageOptions(option{name: "now", cli: true}, option{name: "undo", cli: true}, option{name: "quiet", cli: true},
+		options: manageOptions(option{name: "now", cli: true}, option{name: "force", cli: true}, option{name: "undo", cli: true}, option{name: "quiet", cli: true},
 			option{name: "workers", arg: "N", def: "8", cli: true})}
 }
 
@@ -40,7 +41,7 @@ func runKeyRetire(ctx context.Context, c *call) error {
 		if err != nil {
 			return fmt.Errorf("retire epoch %d: %w", epoch, err)
 		}
-		if err := m.wantNothingUnder(ctx, list); err != nil {
+		if err := m.wantNothingUnder(ctx, list, m.is("force")); err != nil {
 			return err
 		}
 		if err := m.volumes.Retire(ctx, list); err != nil {
@@ -53,8 +54,8 @@ func runKeyRetire(ctx context.Context, c *call) error {
 	})
 }
 
-// wantNothingUnder looks at every object of the volume: none may need these keys.
-func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID) error {
+// wantNothingUnder looks at every object of the volume: none may need these keys, unless force gives those up that do.
+func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID, force bool) error {
 	o := m.objectOptions(m.target)
 	o.Prefix, o.VolumeIDs, o.PinFile, o.Keyring = m.volumes.Root(), m.volumeIDs(), m.pin.path, m.ring
 	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), DryRun: true}
@@ -81,14 +82,20 @@ func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID) er
 	if err = errors.Join(err, b.Close()); err != nil {
 		return err
 	}
-	under := int64(0)
+	under, examples := int64(0), []string(nil)
 	for _, id := range list {
 		under += report.Under[id.String()]
+		examples = append(examples, report.Examples[id.String()]...)
 	}
+	names := "under it are " + strings.Join(examples, ", ")
 	switch {
+	case force && under > 0:
+		m.say("%s, and are refused now", names)
+	case force:
 	case under > 0:
-		return fail(exitIncomplete, fmt.Errorf("%d objects are sealed under it, and could not be read any more", under),
-			"`ossencfs key rotate --rewrap` writes them again under the volume key in use")
+		return fail(exitIncomplete, fmt.Errorf("%d objects are sealed or signed under it, and could not be read any more, or lose attributes", under),
+			"`ossencfs key rotate --rewrap` writes them again under the volume key in use: look first at those that came after the last rewrap, which are yours only if nobody else wrote them",
+			names, "--force gives them up: they are refused")
 	case report.Failed+report.Changed > 0:
 		return fail(exitIncomplete, fmt.Errorf("%d objects could not be looked at", report.Failed+report.Changed), "the same command looks again")
 	}

@@ -170,6 +170,7 @@ that has no new bundle yet. Older versions in a versioned bucket cannot be broug
 Mounts take up a new volume key within 5 minutes, so that it must be 10 minutes old.
 
     --now                       also when it is younger, and with such hosts: no mount has been running since before, and what they write may be lost
+    --force                     also when objects are still under it: they are refused from then on
     --undo                      let the volume keys of EPOCH count again
     --workers N                 objects at a time (8)
     --quiet                     no progress bar
