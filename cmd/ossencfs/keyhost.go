@@ -142,6 +142,9 @@ func runKeyRemoveHost(ctx context.Context, c *call) error {
 func (m *manager) hostNamed(name string) (keys.HostID, error) {
 	ids := map[string]bool{}
 	for _, r := range m.volumes.Describe() {
+		if !r.Opens {
+			continue // somebody may have put it there
+		}
 		for _, h := range r.Hosts {
 			if h.ID == name || h.Name == name {
 				ids[h.ID] = true

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -76,6 +77,25 @@ func TestRecordOfAnotherBucket(t *testing.T) {
 		must(t, w.Server.RemoveObject(procenv.Bucket, key))
 	}
 	ask(t, w, newMachine(w, "b"), get...).want(t, trust, "it was made for oss://second", "hint: somebody brought the record of another bucket here", "key bind --from")
+}
+
+// TestHostOfAPlantedRecord: a record that does not open makes no name of a host ambiguous.
+func TestHostOfAPlantedRecord(t *testing.T) {
+	w, _ := keyWorld(t)
+	ask(t, w, nil, "key", "export-host", oss, filepath.Join(w.Base, "web1.host"), "--rsa-key", w.Key, "--name", "web1").want(t, ok)
+	his, err := keys.GenerateRSA(2048, nil)
+	must(t, err)
+	v, err := keys.NewVolumeKey(1, true)
+	must(t, err)
+	host, err := keys.NewHostKey("web1", []string{""})
+	must(t, err)
+	r := keys.NewRecord(v, keys.Place{Bucket: procenv.Bucket})
+	must(t, r.AddSlot(context.Background(), v, his))
+	must(t, r.AddHost(host.Host()))
+	text, err := r.Marshal(v)
+	must(t, err)
+	must(t, w.Server.WriteObject(procenv.Bucket, ".ossencfs/volume/"+v.ID().String()+"/00000001", nil, text))
+	ask(t, w, nil, "key", "remove-host", oss, "web1", "--rsa-key", w.Key).want(t, ok)
 }
 
 // TestRetireEpoch: it comes after the rotation and the rewrap, and refuses to come before.
