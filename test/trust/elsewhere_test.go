@@ -43,6 +43,12 @@ var attacks = []struct {
 	{"missing record", true, func(t *testing.T, e *estate) { e.removeRecords(t) }, false},
 	{"record of another directory, beside", false, func(t *testing.T, e *estate) { e.plantInner(t) }, true},
 	{"record of another directory, in its place", true, func(t *testing.T, e *estate) { e.removeRecords(t); e.plantInner(t) }, false},
+	{"copy of another bucket, in its place", true, func(t *testing.T, e *estate) { e.set(t, testenv.Bucket, e.all(t, secondBucket)) }, false},
+	{"copy of another bucket, in a directory", false, func(t *testing.T, e *estate) {
+		for key, s := range e.all(t, secondBucket) {
+			e.plant(t, "copy/"+key, s)
+		}
+	}, false},
 }
 
 // plantInner brings the records of a directory to the root of its bucket.
@@ -209,10 +215,14 @@ func TestRecordsOfOthers(t *testing.T) {
 // wantHarmless checks that nothing in the first bucket is sealed under a volume key that is not its own, but for what was planted.
 func (e *estate) wantHarmless(t *testing.T) {
 	t.Helper()
+	theirs := map[string]bool{"": true}
+	for _, s := range e.all(t, secondBucket) {
+		theirs[s.h.Get(cipher.BoxHeader)] = true
+	}
 	for key, s := range e.all(t, testenv.Bucket) {
 		value := s.h.Get(cipher.BoxHeader)
-		if value == "" || key == "planted-in-"+secondBucket {
-			continue
+		if theirs[value] {
+			continue // as it was there
 		}
 		box, err := cipher.ParseBox(value)
 		must(t, err)
