@@ -142,6 +142,29 @@ func TestTagsMoveToTheNewEpoch(t *testing.T) {
 	}
 }
 
+// TestRewrapPassesRetired: objects under a retired volume key, of which the bucket's owner can put back as many as there ever were, are refused as
+// others are, and do not end a rewrap.
+func TestRewrapPassesRetired(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	b := opened(t, o)
+	for i := range rewrapFailures + 1 {
+		putWords(t, b, fmt.Sprintf("old%02d", i))
+	}
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	if _, err := v.NewEpoch(t.Context(), EpochRequest{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := v.Retiring(1, false)
+	must(t, err)
+	must(t, v.Retire(t.Context(), list))
+	b = opened(t, o)
+	report, err := b.Rewrap(t.Context(), RewrapOptions{Workers: 1})
+	if err != nil || report.Refused != rewrapFailures+1 || !report.Complete() {
+		t.Errorf("%v, report %+v, want all refused", err, report)
+	}
+}
+
 // TestPlantedRecordsAreReadOnce: what lies among the records and counts for nothing is read and reported once, and read again when it changes.
 func TestPlantedRecordsAreReadOnce(t *testing.T) {
 	s := emulated(t, emulator.Options{})

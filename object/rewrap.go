@@ -241,7 +241,10 @@ func endsRewrap(err error) bool {
 
 // isRefusal tells the failures that are the object's own and stay.
 func isRefusal(err error) bool {
-	for _, kind := range []error{ErrTampered, ErrUnauthentic, ErrStripped, ErrMoved, ErrSymlink, ErrCannotOpen, ErrNoKey, ErrPublicOnly,
+	if ReasonOf(err) != ReasonNone {
+		return true
+	}
+	for _, kind := range []error{ErrSymlink, ErrCannotOpen, ErrNoKey, ErrPublicOnly,
 		ErrArchived, ErrImmutable, ErrInvalid, errUnknownBox, cipher.ErrPartial, cipher.ErrMalformed, cipher.ErrUnknownCEK, cipher.ErrUnknownWrap, cipher.ErrIVForm} {
 		if errors.Is(err, kind) {
 			return true
