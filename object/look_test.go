@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -138,6 +139,46 @@ func TestTagsMoveToTheNewEpoch(t *testing.T) {
 	for _, name := range names {
 		if info, err := opened(t, o).Head(t.Context(), name); err != nil || info.Attr.Mode != ModeRegular|0o400 {
 			t.Errorf("%s: mode %o, %v, want 0400", name, info.Attr.Mode, err)
+		}
+	}
+}
+
+// TestHostTagsMoveToTheNewEpoch: what a write-only host set on an object of others, and nothing else, is set after a rewrap under a new volume key,
+// too, be it in the main tag or in one of its own.
+func TestHostTagsMoveToTheNewEpoch(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	b := opened(t, o)
+	host, err := hosted(t, s, exported(t, b, ""), func(o *Options) { o.Trust.AcceptForeign = []string{""} })
+	must(t, err)
+	old := b.Volume().Writer
+	names := []string{"plain", "beside"}
+	for _, name := range names {
+		must(t, s.WriteObject(testBucket, name, http.Header{"X-Oss-Meta-Uid": {"5"}, "X-Oss-Meta-Gid": {"6"}, "X-Oss-Meta-Mode": {"33184"}}, []byte("words")))
+	}
+	must(t, b.SetAttr(t.Context(), TagRequest{Key: "beside", Upload: NewID(), Attr: Attr{Mode: ModeRegular | 0o640, UID: 5, GID: 6}}))
+	for _, name := range names {
+		change := TagRequest{Key: name, Upload: NewID(), Attr: Attr{Mode: ModeRegular | 0o600}, Unproven: AllFields &^ FieldMode}
+		must(t, host.SetAttr(t.Context(), change))
+	}
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	if _, err := v.NewEpoch(t.Context(), EpochRequest{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	b = opened(t, o)
+	for run, want := range []int64{2, 0} {
+		report, err := b.Rewrap(t.Context(), RewrapOptions{})
+		must(t, err)
+		if under := report.Under[old]; under != want {
+			t.Errorf("run %d: %d objects are under the old key, want %d", run, under, want)
+		}
+	}
+	list, err := v.Retiring(1, false)
+	must(t, err)
+	must(t, v.Retire(t.Context(), list))
+	for _, name := range names {
+		if got := head(t, opened(t, o), name).Attr; got.Mode != ModeRegular|0o600 || got.UID != 5 || got.GID != 6 {
+			t.Errorf("%s: got mode %o of %d:%d, want 0600 of 5:6", name, got.Mode, got.UID, got.GID)
 		}
 	}
 }

@@ -163,7 +163,7 @@ func (b *Bucket) checkTag(full, name, value string, i *Info) (tag, error) {
 	case b.volume.host != nil:
 		err = b.verifyOwnTag(full, &t)
 	case i.State != StateUnknown:
-		err = b.verifyTag(full, t)
+		t.under, err = b.tagKey(full, t)
 	}
 	if err == nil && !t.partial && i.State == StateAuthentic && modeFor(i.Key, t.attr.Mode)&ModeType != i.Attr.Mode&ModeType {
 		err = fmt.Errorf("it makes mode %o of %o: %w", t.attr.Mode, i.Attr.Mode, errTag) // no request of ours changes a type

@@ -34,7 +34,7 @@ type sighting struct {
 	tags  map[string]string
 	bound bool // a valid tag of ours speaks for attributes and name
 
-	tagged keys.VolumeID // of the volume key under which that tag counts; zero: there is none
+	tagged keys.VolumeID // of the volume key under which such a tag counts, another one than seals now where there is one; zero: there is none
 }
 
 // look asks for headers and tags.
@@ -54,8 +54,10 @@ func (a *rewrapAttempt) look(ctx context.Context) (*sighting, error) {
 		}
 		s.bound = b.applyTags(a.it.full, s.tags, &s.info)
 	}
-	if t, err := parseTag(s.tags[tagName]); err == nil && s.bound {
-		s.tagged, _ = b.tagKey(a.it.full, t)
+	for _, t := range b.checkTags(a.it.full, s.tags, &s.info).valid {
+		if s.tagged.IsZero() || s.tagged == a.r.writer {
+			s.tagged = t.under
+		}
 	}
 	if b.misplaced(a.it.key, s.proof, s.bound) {
 		b.refuse(&s.info, NoticeTampered, ErrMoved)
@@ -99,13 +101,12 @@ func (a *rewrapAttempt) try(ctx context.Context) (rewrapOutcome, error) {
 // object was renewed, by a mount that did not know the new key yet.
 func (s *sighting) staleTag(r *rewrapper) bool { return !s.tagged.IsZero() && s.tagged != r.writer }
 
-// retag signs the tag of an object without a box anew, as it is.
-func (a *rewrapAttempt) retag(ctx context.Context, s *sighting) error {
-	t, err := parseTag(s.tags[tagName])
-	if err != nil {
-		return err
-	}
+// retag signs the attributes that the tags of an object without a box give it anew, in one tag. Those of write-only hosts are among them: what
+// one of them leaves open is what the object shows.
+func (a *rewrapAttempt) retag(ctx context.Context, s *sighting) (err error) {
 	tags := maps.Clone(s.tags)
+	dropOwnTags(tags)
+	t := tag{upload: s.info.Upload, generation: s.info.Generation, attr: s.info.Attr, change: s.info.Change}
 	if tags[tagName], err = a.r.b.formatTag(a.it.full, t); err != nil {
 		return err
 	}

@@ -59,9 +59,10 @@ type tag struct {
 	partial    bool   // version 4: type and device number stay as they are
 	unproven   Fields // with partial: what else does
 
-	main   bool   // checkTag: it stands under tagName
-	signed string // parseTag: the value up to and without the MAC or signature
-	mac    []byte // parseTag: the MAC of version 2, or the signature of another one
+	main   bool          // checkTag: it stands under tagName
+	under  keys.VolumeID // checkTag: of the volume key under which it counts
+	signed string        // parseTag: the value up to and without the MAC or signature
+	mac    []byte        // parseTag: the MAC of version 2, or the signature of another one
 	host   *keys.HostID
 }
 
@@ -294,23 +295,29 @@ func (b *Bucket) verifyTag(full string, t tag) error {
 	return err
 }
 
-// tagKey finds the volume key under which a tag counts.
-func (b *Bucket) tagKey(full string, t tag) (keys.VolumeID, error) {
+// tagKey finds the volume key under which a tag counts; that of new seals before others, which may be retired some day.
+func (b *Bucket) tagKey(full string, t tag) (id keys.VolumeID, err error) {
 	v := &b.volume
+	writer := v.seals()
 	for _, k := range v.all() {
-		if _, retired := v.counting(k.ID()); retired {
+		if _, retired := v.counting(k.ID()); retired || !b.tagIsUnder(k, full, t) {
 			continue
 		}
-		if t.host == nil {
-			if hmac.Equal(t.mac, volumeTagMAC(k, full, t.signed, t.generation)) {
-				return k.ID(), nil
-			}
-			continue
-		}
-		host, ok := v.hostOf(k.ID(), *t.host)
-		if ok && host.MayWrite(full) && host.Verify(hostTagText(full, t.signed), t.mac) {
-			return k.ID(), nil
+		if id = k.ID(); k == writer {
+			break
 		}
 	}
-	return keys.VolumeID{}, fmt.Errorf("its MAC is wrong: %w", errTag)
+	if id.IsZero() {
+		err = fmt.Errorf("its MAC is wrong: %w", errTag)
+	}
+	return id, err
+}
+
+// tagIsUnder reports whether a tag was made by a holder of a volume key, or by a write-only host of its record.
+func (b *Bucket) tagIsUnder(k *keys.VolumeKey, full string, t tag) bool {
+	if t.host == nil {
+		return hmac.Equal(t.mac, volumeTagMAC(k, full, t.signed, t.generation))
+	}
+	host, ok := b.volume.hostOf(k.ID(), *t.host)
+	return ok && host.MayWrite(full) && host.Verify(hostTagText(full, t.signed), t.mac)
 }
