@@ -202,6 +202,15 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 	return c.adopt(tx, i, &entry, info, mode, note)
 }
 
+// superseded reports whether an object carries an upload that was replaced. Whoever may write to the bucket can put it back, or take away the tag
+// that replaced it: it is reported, and gives nobody the rights of before.
+func superseded(tx *index.Tx, info *object.Info) (bool, error) {
+	if info.State != object.StateAuthentic || info.Upload.IsZero() {
+		return false, nil
+	}
+	return tx.Superseded(index.ID(info.Upload))
+}
+
 // adopt gives an inode the attributes of an object and records the object as its state. A refused one shows the defaults, and what
 // is here of it from before is not content of that object any more.
 func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *object.Info, mode uint32, note *news) error {
@@ -220,12 +229,17 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if err != nil {
 		return err
 	}
-	if info.Unproven&object.AllFields != 0 && recorded && old.Upload == row.Upload && row.Upload != (index.ID{}) {
+	back, err := superseded(tx, info)
+	if err != nil {
+		return err
+	}
+	closed := info.State == object.StateRefused || back && (i.Mode == 0 || isDir(i) && !recorded) // what was known of it is forgotten
+	if back && i.Mode != 0 || info.Unproven&object.AllFields != 0 && recorded && old.Upload == row.Upload && row.Upload != (index.ID{}) {
 		a, mode = object.Attr{UID: i.UID, GID: i.GID, Rdev: i.Rdev, Mtime: i.Mtime, Xattrs: a.Xattrs}, i.Mode // nothing new was signed: what is known here stays
 	} else {
 		i.Unproven = info.Unproven
 	}
-	if info.State == object.StateRefused {
+	if closed {
 		i.Unproven |= object.FieldMode
 	}
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev

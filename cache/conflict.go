@@ -112,7 +112,9 @@ func keptContent(o *index.Object, found *object.Info) bool {
 // meet brings together what an object tells and what was changed here since it was recorded: of content and attributes, what was
 // changed here stays, and is still to be sent.
 func (c *Cache) meet(tx *index.Tx, i *index.Inode, o *index.Object, found *object.Info, note *news) error {
-	if found.State != object.StateRefused {
+	if back, err := superseded(tx, found); err != nil {
+		return err
+	} else if !back && found.State != object.StateRefused {
 		c.takeAttr(i, o, found)
 	}
 	i.AttrKnown = true
@@ -148,6 +150,9 @@ func (c *Cache) catchUp(tx *index.Tx, o *index.Object, found *object.Info, note 
 	i, ok, err := tx.Inode(o.Ino)
 	if err != nil || !ok || i.Unlinked || isDir(&i) || found.State == object.StateRefused {
 		return false, err
+	}
+	if back, err := superseded(tx, found); err != nil || back {
+		return !back, err
 	}
 	old := i
 	if c.takeAttr(&i, o, found); i.Mode != old.Mode || i.UID != old.UID || i.GID != old.GID || i.Mtime != old.Mtime {

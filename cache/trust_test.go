@@ -201,6 +201,68 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestRollbackGivesNoRights: an older tag, or none, an older marker and an older version do not give back the rights that this machine knows to be
+// taken away, not after a restart nor by a rename either.
+func TestRollbackGivesNoRights(t *testing.T) {
+	o := impatient
+	o.Mount.AllowOther = true
+	env := testenv.New(t, o)
+	_, err := env.Cache.Mkdir(t.Context(), cache.Root, "d", cache.New{Mode: 0o755})
+	must(t, err)
+	_, err = env.Cache.Mkdir(t.Context(), cache.Root, "gone", cache.New{Mode: 0o755})
+	must(t, err)
+	put(t, env, "gone/f", "text")
+	files := []string{"small", "empty", "moved"} // of empty files attributes stay tags
+	for _, name := range files {
+		text := map[bool]string{true: "text"}[name == "small"]
+		writeFile(t, env, name, text)
+		_, err := env.Cache.SetAttr(t.Context(), at(t, env, name).Ino, cache.Change{Set: cache.SetMode, Mode: 0o644})
+		must(t, err)
+	}
+	env.Sync()
+	back := map[string]func(){}
+	for _, key := range append(files, "d/", "gone/") {
+		back[key] = restore(t, env, key)
+		_, err := env.Cache.SetAttr(t.Context(), at(t, env, strings.TrimSuffix(key, "/")).Ino, cache.Change{Set: cache.SetMode, Mode: 0o600})
+		must(t, err)
+	}
+	env.Sync()
+	check := func(when string, paths ...string) {
+		t.Helper()
+		for _, path := range paths {
+			if st := at(t, env, path); st.Mode&0o077 != 0 {
+				t.Errorf("%s: %s has mode %o", when, path, st.Mode)
+			}
+		}
+	}
+	back["moved"]()
+	must(t, env.Cache.Rename(t.Context(), cache.Root, "moved", cache.Root, "elsewhere", cache.RenameReplace))
+	env.Sync()
+	fresh := impatient
+	fresh.Share = env
+	if st := at(t, testenv.New(t, fresh), "elsewhere"); st.Mode&0o777 != 0o600 {
+		t.Errorf("the rights of before are signed for the new name: mode %o", st.Mode)
+	}
+	for _, key := range []string{"gone/", "gone/f"} {
+		must(t, env.Server.RemoveObject(testenv.Bucket, key))
+	}
+	testenv.Eventually(t, "the directory is gone", func() bool { return !slices.Contains(names(t, env.Cache, ""), "gone") })
+	put(t, env, "gone/f", "text")
+	for _, key := range []string{"small", "empty", "d/", "gone/"} {
+		back[key]()
+		path := strings.TrimSuffix(key, "/")
+		names(t, env.Cache, "")
+		must(t, env.Cache.Doubt(at(t, env, path).Ino)) // a listing does not tell two versions of one second apart
+		at(t, env, path)
+		if !slices.ContainsFunc(env.Cache.Status().LastNotices, func(n cache.Notice) bool { return n.Kind == object.NoticeRollback && n.Path == "/"+path }) {
+			t.Errorf("%s: the older version is not reported", path)
+		}
+	}
+	check("put back", "small", "empty", "d", "gone", "elsewhere")
+	env.Remount()
+	check("after a restart", "small", "empty", "d", "gone", "elsewhere")
+}
+
 // TestVanished takes objects away.
 func TestVanished(t *testing.T) {
 	for name, level := range map[string]string{"shared": "INFO", "exclusive": "WARN"} {
