@@ -12,8 +12,8 @@ import (
 	"github.com/ossencfs/ossencfs/oss"
 )
 
-// read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed, and with last, which
-// takes an older one then, that all were.
+// read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed; with last an older one is taken
+// then.
 func (s *records) read(ctx context.Context, list map[string]string, last bool) ([]*volumeEntry, error) {
 	var entries, waiting []*volumeEntry
 	s.etags = list
@@ -105,8 +105,7 @@ func (s *records) tiedAmong(ctx context.Context, by []*volumeEntry, e *volumeEnt
 		switch {
 		case err == nil:
 			readable, e.record = append(readable, r), cmp.Or(e.record, r)
-		case errors.Is(err, oss.ErrNotFound) && last:
-		case ofItsOwn(err):
+		case ofItsOwn(err, last):
 			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
 		default:
 			return false, err
@@ -158,8 +157,12 @@ func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.
 	return r, err
 }
 
-// ofItsOwn reports whether what keeps a revision from being read lies in this object: the others may be read all the same.
-func ofItsOwn(err error) bool {
+// ofItsOwn reports whether what keeps a revision from being read lies in this object: the others may be read all the same. What was listed and is
+// not there was replaced, and is looked for again; what is not there in the last look either is a symbolic link to nothing, say.
+func ofItsOwn(err error, last bool) bool {
+	if errors.Is(err, oss.ErrNotFound) {
+		return last
+	}
 	for _, kind := range []error{ErrRecordForged, ErrElsewhere, oss.ErrDenied, oss.ErrArchived, oss.ErrInvalid} {
 		if errors.Is(err, kind) {
 			return true
@@ -207,7 +210,6 @@ type shutRecord struct {
 // holder, as it was when our slot was removed: then an older one is no better than a record that was rolled back.
 func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
 	var shut []shutRecord
-	gone := 0
 	e.record, e.forged = nil, nil
 	for _, key := range e.revisions {
 		r, k, err := s.revision(ctx, e, key)
@@ -215,9 +217,7 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 		case err == nil:
 			e.take(r, k, shut)
 			return nil
-		case errors.Is(err, oss.ErrNotFound) && last:
-			gone++
-		case ofItsOwn(err):
+		case ofItsOwn(err, last):
 			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
 		case r == nil || ctx.Err() != nil:
 			return err
@@ -225,13 +225,9 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 			shut = append(shut, shutRecord{key, r, err})
 		}
 	}
-	switch {
-	case gone == len(e.revisions):
-		return fmt.Errorf("volume record %s: %w", e.id, oss.ErrNotFound)
-	case len(shut) > 0:
+	e.failed = e.forged
+	if len(shut) > 0 {
 		e.record, e.failed = shut[0].record, shut[0].err
-	default:
-		e.failed = e.forged
 	}
 	return nil
 }

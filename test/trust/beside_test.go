@@ -89,12 +89,13 @@ func TestRemovedSlotStaysRemoved(t *testing.T) {
 	must(t, e.open(t, testenv.Bucket, object.Options{}).VerifyKey(ctx))
 }
 
-// TestUnreadableRecord: an object among the records that cannot be read, as one in an archive, keeps nobody out.
+// TestUnreadableRecord: an object among the records that cannot be read, as one in an archive or a symbolic link to nothing, keeps nobody out and
+// ends no command.
 func TestUnreadableRecord(t *testing.T) {
 	e := rsaEstate(t)
 	ctx := context.Background()
 	stranger := volumeDir + strings.Repeat("ab", 16) + "/00000001"
-	for _, answer := range []emulator.Fault{{Status: 403, Code: "InvalidObjectState"}, {Status: 403, Code: "AccessDenied"}, {Status: 400, Code: "InvalidArgument"}} {
+	for _, answer := range []emulator.Fault{{Status: 403, Code: "InvalidObjectState"}, {Status: 403, Code: "AccessDenied"}, {Status: 400, Code: "InvalidArgument"}, {Status: 404, Code: "SymlinkTargetNotExist"}} {
 		for _, key := range []string{stranger, volumeDir + e.ours[0] + "/99999999"} {
 			for _, m := range machines {
 				e.set(t, testenv.Bucket, e.before)
@@ -109,6 +110,9 @@ func TestUnreadableRecord(t *testing.T) {
 				}
 				if !n.about(key, object.NoticeRecord) {
 					t.Errorf("%s, %s, %s: it was not reported: %+v", answer.Code, key, m.name, n.seen)
+				}
+				if _, err := e.volumes(t, testenv.Bucket, o).AddSlot(ctx, e.colleague); err != nil {
+					t.Errorf("%s, %s, %s: change: %v", answer.Code, key, m.name, err)
 				}
 				e.s.RemoveFault(id)
 			}
