@@ -131,12 +131,21 @@ func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volum
 			continue
 		}
 		for _, e := range all {
-			if !slices.Contains(reached, e) && (e.record.EndorsedBy(by.secret) || by.record.EndorsedBy(e.secret)) {
+			if !slices.Contains(reached, e) && tiedTo(by, e) {
 				reached = append(reached, e)
 			}
 		}
 	}
 	return reached
+}
+
+// tiedTo reports whether a volume key vouches for another one, or the other way round. Of one that opens by an unbound slot only those who hold it and the
+// first say that it belongs here, and they may hold another volume's: it is never the newer one, under which new objects would be sealed.
+func tiedTo(by, e *volumeEntry) bool {
+	if !e.record.Bound() && e.record.Epoch >= by.record.Epoch {
+		return false
+	}
+	return e.record.EndorsedBy(by.secret) || by.record.EndorsedBy(e.secret)
 }
 
 // retiredBy is what these keys retire.

@@ -206,3 +206,43 @@ func TestFormerHolderLetsHostsIn(t *testing.T) {
 	must(t, err)
 	must(t, v.Retire(ctx, list))
 }
+
+// TestFormerHolderMakesNoEpoch: who holds an old volume key that is not retired yet cannot bring in a further one to seal under, not even with the key
+// of another volume of the owner in the form of the version before: what opens by a slot that is bound to no place is never the newest.
+func TestFormerHolderMakesNoEpoch(t *testing.T) {
+	e := rsaEstate(t)
+	ctx := context.Background()
+	pinned := object.Options{PinFile: filepath.Join(t.TempDir(), "pin.json")}
+	old := e.open(t, secondBucket, pinned)
+	must(t, old.VerifyKey(ctx))
+	told := object.Options{VolumeIDs: old.Volume().Keys}
+	epoch, err := e.volumes(t, secondBucket, pinned).NewEpoch(ctx, object.EpochRequest{Force: true})
+	must(t, err)
+	k := got[*keys.VolumeKey](t)(keys.NewVolumeKey(9, true))
+	old1 := keys.NewRecord(k, keys.Place{})
+	must(t, old1.AddSlot(ctx, k, e.master))
+	r := keys.NewRecord(k, keys.Place{Bucket: secondBucket, Region: e.s.Region()})
+	must(t, r.KeepSlot(old1.Slots[0]))
+	for _, by := range e.colleagueKeys {
+		must(t, r.Endorse(by))
+		for _, key := range e.recordsOf(secondBucket, "") { // the other direction is his to write, too
+			if strings.Contains(key, by.ID().String()) {
+				theirs := e.record(t, secondBucket, key).Next()
+				must(t, theirs.Endorse(k))
+				text, err := theirs.Marshal(by)
+				must(t, err)
+				must(t, e.s.WriteObject(secondBucket, fmt.Sprintf("%s%s/%08d", volumeDir, by.ID(), theirs.Revision), nil, text))
+			}
+		}
+	}
+	text, err := r.Marshal(k)
+	must(t, err)
+	must(t, e.s.WriteObject(secondBucket, volumeDir+k.ID().String()+"/00000001", nil, text))
+	for name, o := range map[string]object.Options{"told": told, "pinned": pinned, "new": {}} {
+		b := e.open(t, secondBucket, o)
+		must(t, b.VerifyKey(ctx))
+		if v := b.Volume(); v.Writer != epoch.ID || slices.Contains(v.Keys, k.ID().String()) {
+			t.Errorf("%s: it seals under %s, epoch %d, want %s: %v", name, v.Writer, v.Epoch, epoch.ID, v.Keys)
+		}
+	}
+}
