@@ -69,16 +69,9 @@ func (v *Volumes) bind(ctx context.Context, old *keys.Record, k *keys.VolumeKey)
 			n.dropped = append(n.dropped, SlotInfo{Type: s.Type, Key: s.Key})
 		}
 	}
-	for _, e := range v.opened() {
-		if e.id == r.ID || r.EndorsedBy(e.secret) {
-			continue
-		}
-		if err := r.Endorse(e.secret); err != nil {
-			return nil, err
-		}
-		n.news = true
-	}
-	return n, nil
+	more, err := v.vouchFor(r)
+	n.news = n.news || more
+	return n, err
 }
 
 // codedSlot names the slot that the recovery code opens; empty: none.

@@ -281,27 +281,47 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 	if err := v.b.storeRecord(ctx, v.root, r, k); err != nil {
 		return Epoch{}, fmt.Errorf("make the volume record: %w", err)
 	}
-	e := &volumeEntry{id: r.ID, revisions: []string{recordKey(v.root, r)}, record: r, secret: k}
-	v.entries, v.trusted[e.id] = append(v.entries, e), true
-	return out, v.note(r)
+	return out, v.joinEpoch(ctx, r, k)
+}
+
+// joinEpoch takes up a new volume key whose record was stored. Somebody may make another one at this moment: one of the two sees the other now, and
+// lets it vouch for its own, so that they are one volume without the key before, too.
+func (v *Volumes) joinEpoch(ctx context.Context, r *keys.Record, k *keys.VolumeKey) error {
+	v.trusted[r.ID] = true
+	if err := v.reload(ctx); err != nil {
+		return err
+	}
+	e := v.find(r.ID)
+	if e == nil {
+		return fmt.Errorf("volume record %q is not there after it was written: %w", recordKey(v.root, r), ErrRecordMissing)
+	}
+	if e.secret == nil { // none of its slots is for what was given
+		e.record, e.secret, e.failed = r, k, nil
+	}
+	if err := v.note(e.record); err != nil {
+		return err
+	}
+	return v.vouch(ctx, r.ID)
 }
 
 // vouch lets the other keys of the volume vouch for one, if there are any.
-func (v *Volumes) vouch(ctx context.Context, k *keys.VolumeKey) error {
-	_, err := v.change(ctx, k.ID(), func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
-		news := false
-		for _, e := range v.opened() {
-			if e.id == k.ID() || next.EndorsedBy(e.secret) {
-				continue
-			}
-			if err := next.Endorse(e.secret); err != nil {
-				return false, err
-			}
-			news = true
-		}
-		return news, nil
-	})
+func (v *Volumes) vouch(ctx context.Context, id keys.VolumeID) error {
+	_, err := v.change(ctx, id, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) { return v.vouchFor(next) })
 	return err
+}
+
+// vouchFor adds the word of the other keys of the volume to a record, and reports whether any was missing.
+func (v *Volumes) vouchFor(next *keys.Record) (news bool, err error) {
+	for _, e := range v.opened() {
+		if e.id == next.ID || next.EndorsedBy(e.secret) {
+			continue
+		}
+		if err := next.Endorse(e.secret); err != nil {
+			return false, err
+		}
+		news = true
+	}
+	return news, nil
 }
 
 // copySlots makes the slots of one record in another, and tells which it could not make.

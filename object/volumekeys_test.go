@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -180,6 +181,48 @@ func TestNewEpoch(t *testing.T) {
 	if len(writes) != 1 || writes[0] != epoch.ID {
 		t.Errorf("with the second key %q write, want %s", writes, epoch.ID)
 	}
+}
+
+// TestTwoNewEpochs: two hosts that make a new epoch at the same moment make one volume, also when the epoch before, which vouches for both, is retired.
+func TestTwoNewEpochs(t *testing.T) {
+	for name, late := range map[string]bool{"they see each other": false, "made by a version that did not look": true} {
+		t.Run(name, func(t *testing.T) {
+			s := emulated(t, emulator.Options{})
+			o := Options{Connection: connection(s)}
+			k := masterRSA(t, 0)
+			opened(t, o)
+			one, two := volumesOf(t, o, "", k), volumesOf(t, o, "", k)
+			for _, v := range []*Volumes{one, two} {
+				epoch, err := v.NewEpoch(t.Context(), EpochRequest{})
+				must(t, err)
+				if late && v == two {
+					forgetVouching(t, v, epoch.ID)
+				}
+			}
+			v := volumesOf(t, o, "", k)
+			list, err := v.Retiring(1, false)
+			must(t, err)
+			must(t, v.Retire(t.Context(), list))
+			b := opened(t, o)
+			if got := b.Volume(); len(got.Keys) != 3 || got.Epoch != 2 {
+				t.Errorf("a new machine sees %+v", got)
+			}
+		})
+	}
+}
+
+// forgetVouching leaves of the record of a volume key only the word of the first epoch.
+func forgetVouching(t *testing.T, v *Volumes, id string) {
+	t.Helper()
+	e := v.entryOf(id)
+	_, err := v.change(t.Context(), e.id, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
+		next.Endorsements = slices.DeleteFunc(next.Endorsements, func(x keys.Endorsement) bool {
+			by := v.find(x.By)
+			return by == nil || by.record.Epoch != 1
+		})
+		return true, nil
+	})
+	must(t, err)
 }
 
 // putText writes a small object.

@@ -101,7 +101,7 @@ func (b *Bucket) makeVolume(ctx context.Context, pinned *pins, authentic bool) (
 	if err := v.reload(ctx); err != nil {
 		return nil, err
 	}
-	return v.records, v.vouch(ctx, k)
+	return v.records, v.vouch(ctx, k.ID())
 }
 
 // storeRecord writes a revision that does not exist yet, and reads it back: in a versioned bucket OSS does not refuse to overwrite,

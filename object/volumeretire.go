@@ -55,18 +55,16 @@ func (v *Volumes) Retiring(epoch uint32, settle bool) ([]keys.VolumeID, error) {
 }
 
 // Retire lets nothing count any more that was sealed or signed under these volume keys, which Retiring named. Nothing in the bucket may be
-// needed that is: RewrapReport.Under tells.
+// needed that is: RewrapReport.Under tells. The others vouch for the key in use from then on: they may be connected through retired ones only.
 func (v *Volumes) Retire(ctx context.Context, list []keys.VolumeID) error {
 	_, err := v.change(ctx, v.writer().id, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
-		news := false
+		news, err := v.vouchFor(next)
+		if err != nil {
+			return false, err
+		}
 		for _, id := range list {
 			if slices.Contains(next.Retired, id) {
 				continue
-			}
-			if e := v.find(id); e != nil && e.secret != nil && !next.EndorsedBy(e.secret) {
-				if err := next.Endorse(e.secret); err != nil {
-					return false, err
-				}
 			}
 			if err := next.Retire(id); err != nil {
 				return false, err
