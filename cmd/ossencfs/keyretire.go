@@ -58,7 +58,8 @@ func runKeyRetire(ctx context.Context, c *call) error {
 func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID, force bool) error {
 	o := m.objectOptions(m.target)
 	o.Prefix, o.VolumeIDs, o.PinFile, o.Keyring = m.volumes.Root(), m.volumeIDs(), m.pin.path, m.ring
-	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), DryRun: true}
+	o.Trust.AcceptForeign = []string{""} // attributes of objects of others count in mounts that accept them
+	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), DryRun: true, Foreign: object.ForeignSkip}
 	quiet := m.is("quiet")
 	if m.err != nil {
 		return m.err
@@ -94,7 +95,7 @@ func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID, fo
 	case force:
 	case under > 0:
 		return fail(exitIncomplete, fmt.Errorf("%d objects are sealed or signed under it, and could not be read any more, or lose attributes", under),
-			"`ossencfs key rotate --rewrap` writes them again under the volume key in use: look first at those that came after the last rewrap, which are yours only if nobody else wrote them",
+			"`ossencfs key rotate --rewrap` writes them again under the volume key in use: look first at those that came after the last rewrap, which are yours only if nobody else wrote them; of objects of others it renews the attributes with --accept-foreign",
 			names, "--force gives them up: they are refused")
 	case report.Failed+report.Changed > 0:
 		return fail(exitIncomplete, fmt.Errorf("%d objects could not be looked at", report.Failed+report.Changed), "the same command looks again")

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/object"
+	client "github.com/ossencfs/ossencfs/oss"
 	"github.com/ossencfs/ossencfs/test/procenv"
 )
 
@@ -96,6 +98,27 @@ func TestHostOfAPlantedRecord(t *testing.T) {
 	must(t, err)
 	must(t, w.Server.WriteObject(procenv.Bucket, ".ossencfs/volume/"+v.ID().String()+"/00000001", nil, text))
 	ask(t, w, nil, "key", "remove-host", oss, "web1", "--rsa-key", w.Key).want(t, ok)
+}
+
+// TestRetireEpochForeign: attributes that a mount signed for an object of others refuse it, too, though no option says that such objects are accepted.
+func TestRetireEpochForeign(t *testing.T) {
+	w, _ := keyWorld(t)
+	ctx := context.Background()
+	must(t, w.Server.WriteObject(procenv.Bucket, "theirs", nil, []byte("plain")))
+	master, err := keys.LoadRSA(w.Key, nil, nil)
+	must(t, err)
+	b, err := object.Open(ctx, object.Options{Keyring: keys.NewKeyring(master), Trust: object.Trust{AcceptForeign: []string{""}}, Connection: object.Connection{
+		Endpoint: w.Server.Endpoint(), Region: w.Server.Region(), Bucket: procenv.Bucket,
+		Credentials: client.Static{ID: w.Server.AccessKeyID(), Secret: w.Server.AccessKeySecret()}}})
+	must(t, err)
+	t.Cleanup(func() { must(t, b.Close()) })
+	must(t, b.OpenVolume(ctx))
+	must(t, b.SetAttr(ctx, object.TagRequest{Key: "theirs", Upload: object.NewID(), Attr: object.Attr{Mode: object.ModeRegular | 0o600}}))
+	ask(t, w, nil, "key", "rotate", oss, "--rsa-key", w.Key, "--new-epoch").want(t, ok)
+	retire := []string{"key", "retire-epoch", oss, "1", "--rsa-key", w.Key, "--now", "--quiet"}
+	ask(t, w, nil, retire...).want(t, incomplete, "under it are file, theirs", "2 objects", "--accept-foreign")
+	ask(t, w, nil, "key", "rotate", oss, "--rsa-key", w.Key, "--rewrap", "--accept-foreign", "--quiet").want(t, ok)
+	ask(t, w, nil, retire...).want(t, ok)
 }
 
 // TestRetireEpoch: it comes after the rotation and the rewrap, and refuses to come before.
