@@ -79,6 +79,8 @@ var (
 	ErrNoContent = body.ErrNotFound
 	// ErrAppeared: the name is taken since it was looked up, and has to be looked up again.
 	ErrAppeared = errors.New("file came into being meanwhile")
+	// ErrOutdated: others changed mode or owner, so that who may do this has to be checked again.
+	ErrOutdated = errors.New("mode or owner changed meanwhile")
 	// ErrGone: the inode was removed.
 	ErrGone = errors.New("inode was removed")
 	// ErrBusy: the inode is in use.

@@ -62,6 +62,9 @@ func (c *Cache) addOpening(ino Ino, write bool) error {
 	if isDir(&i) {
 		return ErrIsDir
 	}
+	if err := c.checked(ino); err != nil {
+		return err
+	}
 	if err := c.bodies.Pin(ino); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ func (c call) Request() (uint64, bool) { return c.id, c.again }
 type kernel struct {
 	cache *cache.Cache
 	knows map[cache.Ino]bool
+	// checks is set for a kernel that checks callers, and has not looked at what it forgot.
+	checks bool
 
 	mu     sync.Mutex // guards the field below
 	forgot []cache.Ino
@@ -45,6 +47,12 @@ func (k *kernel) ForgetInode(ino cache.Ino) {
 }
 
 func (k *kernel) ForgetAttr(ino cache.Ino) { k.ForgetInode(ino) }
+
+func (k *kernel) Outdated(ino cache.Ino) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.checks && slices.Contains(k.forgot, ino)
+}
 
 func (k *kernel) AskInode(ino cache.Ino) {
 	if !k.knows[ino] {

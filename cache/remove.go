@@ -12,7 +12,7 @@ func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
-	return c.removeName(ctx, parent, name, func(tx *index.Tx, i *index.Inode) error {
+	return c.removeName(ctx, parent, name, c.sight(parent, name), func(tx *index.Tx, i *index.Inode) error {
 		if isDir(i) {
 			return ErrIsDir
 		}
@@ -25,10 +25,11 @@ func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
+	before := c.sight(parent, name)
 	if err := c.freshChild(ctx, parent, name); err != nil {
 		return err
 	}
-	return c.removeName(ctx, parent, name, func(tx *index.Tx, i *index.Inode) error {
+	return c.removeName(ctx, parent, name, before, func(tx *index.Tx, i *index.Inode) error {
 		if !isDir(i) {
 			return ErrNotDir
 		}
@@ -69,8 +70,8 @@ func (c *Cache) child(ctx context.Context, parent Ino, name string) (Ino, error)
 	return ino, err
 }
 
-// removeName takes a name away when check allows it.
-func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check func(*index.Tx, *index.Inode) error) error {
+// removeName takes a name away when check allows it. before is what the name was when the call came.
+func (c *Cache) removeName(ctx context.Context, parent Ino, name string, before Ino, check func(*index.Tx, *index.Inode) error) error {
 	if err := c.writable(); err != nil {
 		return err
 	}
@@ -80,6 +81,8 @@ func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check f
 	if err := c.fresh(ctx, parent); err != nil {
 		return err
 	}
+	c.names.RLock()
+	defer c.names.RUnlock()
 	err := c.db.Update(func(tx *index.Tx) error {
 		dir, err := dirOf(tx, parent)
 		if err != nil {
@@ -87,6 +90,9 @@ func (c *Cache) removeName(ctx context.Context, parent Ino, name string, check f
 		}
 		i, err := childInode(tx, parent, name)
 		if err != nil {
+			return err
+		}
+		if err := c.sticks(&dir, &i, before); err != nil {
 			return err
 		}
 		if err := c.mayChange(tx, &i); err != nil {

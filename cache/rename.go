@@ -24,14 +24,17 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	if err := c.checkName(newParent, newName); err != nil {
 		return err
 	}
+	before := [2]Ino{c.sight(oldParent, oldName), c.sight(newParent, newName)}
 	if err := c.prepareMove(ctx, oldParent, oldName); err != nil {
 		return err
 	}
 	if err := c.prepareTarget(ctx, newParent, newName, mode); err != nil {
 		return err
 	}
+	c.names.RLock()
+	defer c.names.RUnlock()
 	err := c.db.Update(func(tx *index.Tx) error {
-		if err := c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, mode); err != nil {
+		if err := c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, before, mode); err != nil {
 			return err
 		}
 		return c.keepAnswer(ctx, tx, 0)
@@ -84,8 +87,8 @@ func (c *Cache) prepareTarget(ctx context.Context, parent Ino, name string, mode
 	return c.fresh(ctx, ino)
 }
 
-// rename changes the names in a transaction.
-func (c *Cache) rename(tx *index.Tx, from, to place, mode RenameMode) error {
+// rename changes the names in a transaction. before is what they were when the call came.
+func (c *Cache) rename(tx *index.Tx, from, to place, before [2]Ino, mode RenameMode) error {
 	fromDir, err := dirOf(tx, from.parent)
 	if err != nil {
 		return err
@@ -98,6 +101,9 @@ func (c *Cache) rename(tx *index.Tx, from, to place, mode RenameMode) error {
 	if err != nil {
 		return err
 	}
+	if err := c.sticks(&fromDir, &moved, before[0]); err != nil {
+		return err
+	}
 	if err := c.mayChange(tx, &moved); err != nil {
 		return err
 	}
@@ -105,6 +111,11 @@ func (c *Cache) rename(tx *index.Tx, from, to place, mode RenameMode) error {
 		return err
 	}
 	target, err := childInode(tx, to.parent, to.name)
+	if err == nil && target.Ino != moved.Ino && mode != RenameNoReplace {
+		if err := c.sticks(&toDir, &target, before[1]); err != nil {
+			return err
+		}
+	}
 	switch {
 	case err == nil && target.Ino == moved.Ino:
 		return nil

@@ -118,6 +118,8 @@ type Kernel interface {
 	ForgetInode(ino Ino)
 	// ForgetAttr: attributes of the inode changed. The kernel has forgotten them when it returns.
 	ForgetAttr(ino Ino)
+	// Outdated reports whether the kernel checks callers by a mode or owner from before the last ForgetInode.
+	Outdated(ino Ino) bool
 	// AskInode: when the kernel does not know the inode, Cache.Forget is called soon.
 	AskInode(ino Ino)
 }
@@ -129,6 +131,7 @@ func (noKernel) ForgetName(Ino, string) {}
 func (noKernel) ForgetInode(Ino)        {}
 func (noKernel) ForgetAttr(Ino)         {}
 func (noKernel) AskInode(Ino)           {}
+func (noKernel) Outdated(Ino) bool      { return false }
 
 // statOf shows an inode. Where other users are let in, a mode that nobody has vouched for shows no right of theirs: what told a narrower one may
 // have been taken away. A write-only host shows what the bucket tells.

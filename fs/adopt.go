@@ -104,6 +104,9 @@ func newServer(c *cache.Cache, on, dir string, o Options) (*Server, error) {
 		m.DirectMountStrict = false
 	}
 	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger}
+	if o.AllowOther {
+		f.outdated = new(outdated)
+	}
 	forget := func(cache.Ino) {}
 	if c != nil {
 		f.dirs.tag, forget = c.HandleTag(), c.Forget
@@ -112,7 +115,7 @@ func newServer(c *cache.Cache, on, dir string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{fuse: server, files: f, dir: dir, served: make(chan struct{}), notify: newNotifier(server, forget)}, nil
+	return &Server{fuse: server, files: f, dir: dir, served: make(chan struct{}), notify: newNotifier(server, forget, f.outdated)}, nil
 }
 
 // serve begins to answer.

@@ -40,6 +40,7 @@ var errnos = []struct {
 	{cache.ErrGone, unix.ESTALE},
 	{cache.ErrNoContent, unix.ESTALE},
 	{cache.ErrAppeared, unix.ESTALE}, // after which the kernel looks the name up again, and checks who may open it
+	{cache.ErrOutdated, unix.ESTALE}, // the same
 	{context.Canceled, unix.EINTR},
 }
 

@@ -64,7 +64,9 @@ type fileSystem struct {
 	log   *slog.Logger
 	dirs  dirTable
 	calls atomic.Int64
-	gate  sync.RWMutex // held for reading by every request that is being answered; see Quiesce
+	// outdated is that of the notifier.
+	outdated *outdated
+	gate     sync.RWMutex // held for reading by every request that is being answered; see Quiesce
 }
 
 // Mount mounts the cache on dir and returns when the kernel got its first answers. The mount ends by Unmount, or from

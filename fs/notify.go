@@ -17,6 +17,8 @@ const notifyTimeout = 5 * time.Second
 type notifier struct {
 	server *fuse.Server
 	forget func(cache.Ino) // told of inodes the kernel does not know
+	// outdated is nil where the kernel lets nobody in but the mount's user, and checks nothing.
+	outdated *outdated
 
 	mu     sync.Mutex // guards the fields below
 	queue  []note
@@ -35,8 +37,8 @@ type note struct {
 
 var _ cache.Kernel = (*notifier)(nil)
 
-func newNotifier(server *fuse.Server, forget func(cache.Ino)) *notifier {
-	n := &notifier{server: server, forget: forget, queued: make(map[note]bool), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newNotifier(server *fuse.Server, forget func(cache.Ino), out *outdated) *notifier {
+	n := &notifier{server: server, forget: forget, outdated: out, queued: make(map[note]bool), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go n.run()
 	return n
 }
@@ -44,8 +46,18 @@ func newNotifier(server *fuse.Server, forget func(cache.Ino)) *notifier {
 // ForgetName tells that a name in a directory means something else now.
 func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{ino: parent, name: name}) }
 
-// ForgetInode tells that attributes or content of an inode changed.
-func (n *notifier) ForgetInode(ino cache.Ino) { n.add(note{ino: ino}) }
+// ForgetInode tells that attributes or content of an inode changed. The attributes are forgotten at once: what waits in the queue may wait
+// for a directory in which somebody works, and meanwhile the kernel would let in whom the old mode let in.
+func (n *notifier) ForgetInode(ino cache.Ino) {
+	n.ForgetAttr(ino)
+	if n.outdated != nil {
+		n.outdated.note(ino)
+	}
+	n.add(note{ino: ino})
+}
+
+// Outdated implements cache.Kernel.
+func (n *notifier) Outdated(ino cache.Ino) bool { return n.outdated != nil && n.outdated.has(ino) }
 
 // ForgetAttr has the kernel forget the attributes of an inode, and waits for it. An offset below zero leaves the pages alone, so that
 // the kernel waits for nobody either, and a request may be unanswered meanwhile.

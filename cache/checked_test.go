@@ -1,0 +1,101 @@
+package cache_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/test/testenv"
+)
+
+// TestImportInACallIsCheckedAnew: the kernel has checked a caller by what it knew, and the call itself learns that another machine has put something
+// else there. In a sticky directory it counts whose that is, and only the kernel can tell whether this caller may take it away.
+func TestImportInACallIsCheckedAnew(t *testing.T) {
+	here := testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}})
+	there := testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}, Share: here})
+	c := here.Cache
+	c.SetKernel(&kernel{cache: c, checks: true})
+	for _, sticky := range []uint32{0, 0o1000} {
+		for _, tt := range []struct {
+			name string
+			// made and theirs are what is made here before, and there behind it; call is what is called then.
+			made, theirs []string
+			call         func(dir cache.Ino) error
+			want         error
+		}{
+			{"rename over what appeared", []string{"mine"}, []string{"new"},
+				func(d cache.Ino) error { return c.Rename(t.Context(), d, "mine", d, "new", cache.RenameReplace) }, cache.ErrAppeared},
+			{"rename over what changed", []string{"mine", "new"}, []string{"new"},
+				func(d cache.Ino) error { return c.Rename(t.Context(), d, "mine", d, "new", cache.RenameReplace) }, cache.ErrOutdated},
+			{"rename what changed", []string{"mine"}, []string{"mine"},
+				func(d cache.Ino) error { return c.Rename(t.Context(), d, "mine", d, "new", cache.RenameReplace) }, cache.ErrOutdated},
+			{"exchange with what changed", []string{"mine", "new"}, []string{"new"},
+				func(d cache.Ino) error { return c.Rename(t.Context(), d, "mine", d, "new", cache.RenameExchange) }, cache.ErrOutdated},
+			{"unlink what appeared", nil, []string{"new"}, func(d cache.Ino) error { return c.Unlink(t.Context(), d, "new") }, cache.ErrAppeared},
+			{"unlink what changed", []string{"mine"}, []string{"mine"}, func(d cache.Ino) error { return c.Unlink(t.Context(), d, "mine") }, cache.ErrOutdated},
+		} {
+			name := map[uint32]string{0: "open, ", 0o1000: "sticky, "}[sticky] + tt.name
+			dir, err := c.Mkdir(t.Context(), cache.Root, name, cache.New{Mode: 0o777 | sticky})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range tt.made {
+				storeIn(t, here, dir.Ino, file, "here")
+			}
+			here.Sync()
+			elsewhere, _, err := there.Cache.Lookup(t.Context(), cache.Root, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range tt.theirs {
+				storeIn(t, there, elsewhere.Ino, file, "elsewhere")
+			}
+			there.Sync()
+			want := tt.want
+			if sticky == 0 {
+				want = nil
+			}
+			if err := tt.call(dir.Ino); !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", name, err, want)
+			}
+		}
+	}
+}
+
+// TestOpenIsCheckedAnew: a mode that others changed has not been looked at by the kernel yet, which checked the old one.
+func TestOpenIsCheckedAnew(t *testing.T) {
+	env := testenv.New(t, testenv.Options{NoMount: true})
+	k := &kernel{cache: env.Cache, checks: true}
+	env.Cache.SetKernel(k)
+	ino := writeFile(t, env, "f", "text")
+	k.ForgetInode(ino)
+	if err := env.Cache.Open(t.Context(), ino, cache.OpenMode{}); !errors.Is(err, cache.ErrOutdated) {
+		t.Errorf("got %v, want %v", err, cache.ErrOutdated)
+	}
+	k.checks = false
+	if err := env.Cache.Open(t.Context(), ino, cache.OpenMode{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Cache.Release(t.Context(), ino, false); err != nil {
+		t.Error(err)
+	}
+}
+
+// storeIn writes a file of a directory, which may exist.
+func storeIn(t *testing.T, env *testenv.Env, dir cache.Ino, name, text string) {
+	t.Helper()
+	c := env.Cache
+	st, _, err := c.Lookup(t.Context(), dir, name)
+	if errors.Is(err, cache.ErrNotFound) {
+		st, err = c.Create(t.Context(), dir, name, cache.New{Mode: 0o600}, cache.OpenMode{Write: true})
+	} else if err == nil {
+		err = c.Open(t.Context(), st.Ino, cache.OpenMode{Write: true, Truncate: true})
+	}
+	if err == nil {
+		err = c.Write(t.Context(), st.Ino, 0, []byte(text), nil)
+	}
+	if err = errors.Join(err, c.Release(t.Context(), st.Ino, true)); err != nil {
+		t.Fatal(err)
+	}
+}
