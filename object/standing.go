@@ -139,10 +139,16 @@ func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volum
 	return reached
 }
 
-// tiedTo reports whether a volume key vouches for another one, or the other way round. Of one that opens by an unbound slot only those who hold it and the
-// first say that it belongs here, and they may hold another volume's: it is never the newer one, under which new objects would be sealed.
+// maxEpochStep is how many epochs later than what vouches for it a volume key can be: more than are ever made, and so few that maxRecordObjects
+// such steps leave an epoch behind. Who forges one cannot make it the last.
+const maxEpochStep = 1024
+
+// tiedTo reports whether a volume key vouches for another one, or the other way round. Of one that opens by an unbound slot only those who
+// hold it and the first say that it belongs here, and they may hold another volume's: it is never the newer one, under which new objects would
+// be sealed.
 func tiedTo(by, e *volumeEntry) bool {
-	if !e.record.Bound() && e.record.Epoch >= by.record.Epoch {
+	old, now := by.record.Epoch, e.record.Epoch
+	if !e.record.Bound() && now >= old || now > old && now-old > maxEpochStep {
 		return false
 	}
 	return e.record.EndorsedBy(by.secret) || by.record.EndorsedBy(e.secret)

@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -243,6 +244,33 @@ func TestFormerHolderMakesNoEpoch(t *testing.T) {
 		must(t, b.VerifyKey(ctx))
 		if v := b.Volume(); v.Writer != epoch.ID || slices.Contains(v.Keys, k.ID().String()) {
 			t.Errorf("%s: it seals under %s, epoch %d, want %s: %v", name, v.Writer, v.Epoch, epoch.ID, v.Keys)
+		}
+	}
+}
+
+// TestNoLastEpoch: a volume key of the last epoch that there can be, for which a former holder with kms:Encrypt can let an old one vouch, does not
+// count: no new epoch could follow it, and nothing be retired any more.
+func TestNoLastEpoch(t *testing.T) {
+	e := rsaEstate(t)
+	ctx := context.Background()
+	ours := e.record(t, testenv.Bucket, e.recordsOf(testenv.Bucket, "")[0])
+	first, err := ours.Open(ctx, keys.NewKeyring(e.master))
+	must(t, err)
+	k := got[*keys.VolumeKey](t)(keys.NewVolumeKey(math.MaxUint32, true))
+	r := keys.NewRecord(k, ours.Place)
+	must(t, r.AddSlot(ctx, k, e.master))
+	must(t, r.Endorse(first))
+	text, err := r.Marshal(k)
+	must(t, err)
+	e.plant(t, volumeDir+k.ID().String()+"/00000001", stored{body: text})
+	for name, o := range map[string]object.Options{"told": {VolumeIDs: e.ours}, "pinned": machines[0].o(t, e)} {
+		b := e.open(t, testenv.Bucket, o)
+		must(t, b.VerifyKey(ctx))
+		if v := b.Volume(); slices.Contains(v.Keys, k.ID().String()) {
+			t.Errorf("%s: it counts: %+v", name, v)
+		}
+		if _, err := e.volumes(t, testenv.Bucket, o).NewEpoch(ctx, object.EpochRequest{}); err != nil {
+			t.Errorf("%s: a new epoch: %v", name, err)
 		}
 	}
 }
