@@ -160,7 +160,7 @@ func (s *Server) Quiesce(ctx context.Context) bool {
 func (s *Server) unmountAdopted() error {
 	var err error
 	for try, pause := 0, 5*time.Millisecond; try < 5; try, pause = try+1, 2*pause {
-		if err = unmount(s.dir, false); err == nil {
+		if err = Unmount(s.dir, false); err == nil {
 			return nil
 		}
 		time.Sleep(pause)

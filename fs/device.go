@@ -215,7 +215,7 @@ func (d *Device) Alive() bool {
 func (d *Device) Detach() error {
 	var err error
 	if d.Alive() {
-		err = unmount(d.dir, true)
+		err = Unmount(d.dir, true)
 	}
 	return errors.Join(err, d.Close())
 }
@@ -228,30 +228,4 @@ func (d *Device) Close() error {
 	err := unix.Close(d.fd)
 	d.fd = -1
 	return err
-}
-
-// unmount ends a mount: with umount(2) as root, with fusermount3 otherwise. A busy one is only ended lazily.
-func unmount(dir string, lazily bool) error {
-	if os.Geteuid() == 0 {
-		flags := unix.UMOUNT_NOFOLLOW
-		if lazily {
-			flags |= unix.MNT_DETACH
-		}
-		return unix.Unmount(dir, flags)
-	}
-	path, err := fusermount()
-	if err != nil {
-		return err
-	}
-	args := []string{"-u", "--", dir}
-	if lazily {
-		args = []string{"-u", "-z", "--", dir}
-	}
-	cmd := exec.CommandContext(context.Background(), path, args...)
-	cmd.Env = helperEnv()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("fusermount3: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

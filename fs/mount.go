@@ -216,7 +216,7 @@ func (s *Server) Unmount() error {
 
 // Detach takes the mount out of the tree although it is busy (umount -l); it ends when its last file is closed.
 func (s *Server) Detach() error {
-	if err := unix.Unmount(s.dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+	if err := Unmount(s.dir, true); err != nil {
 		return fmt.Errorf("detach %q: %w", s.dir, err)
 	}
 	return nil

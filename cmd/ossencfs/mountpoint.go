@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossencfs/ossencfs/fs"
 	"github.com/ossencfs/ossencfs/localfile"
 )
 
@@ -197,22 +198,8 @@ func removeDead(dir string) error {
 	if !ok || m.fstype != fuseType {
 		return fail(exitMountPoint, fmt.Errorf("mount point %s is a dead mount of another program", dir), "unmount it first")
 	}
-	if err := detach(dir); err != nil {
+	if err := fs.Unmount(dir, true); err != nil {
 		return fail(exitMountPoint, fmt.Errorf("remove the dead mount at %s: %w", dir, err), "a mount is removed by the user who made it, or by root")
-	}
-	return nil
-}
-
-// detach unmounts lazily: with mount(2) as root, with fusermount3 otherwise.
-func detach(dir string) error {
-	if os.Geteuid() == 0 {
-		return unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	}
-	cmd := exec.Command("fusermount3", "-u", "-z", "--", dir)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no access keys
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("fusermount3: %w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }
