@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,6 +89,7 @@ func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID, fo
 		under += report.Under[id.String()]
 		examples = append(examples, report.Examples[id.String()]...)
 	}
+	slices.Sort(examples)
 	names := "under it are " + strings.Join(examples, ", ")
 	switch {
 	case force && under > 0:
