@@ -18,6 +18,8 @@ type Bucket interface {
 	// CheckXattrs refuses extended attributes that do not fit in an object's headers.
 	CheckXattrs(map[string][]byte) error
 	MultipartThreshold() int64
+	// NewUpload draws the id of a Put of a body.
+	NewUpload(key string, generation object.ID, size int64) object.ID
 	// WriteOnly reports whether this host has no key for reading, and MayWrite where it may not write.
 	WriteOnly() bool
 	MayWrite(key string) error

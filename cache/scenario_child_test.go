@@ -141,10 +141,10 @@ func (ch *child) do(ctx context.Context, args []string, reply *childReply) error
 			_, err = ch.c.Mkdir(ctx, dir, name, cache.New{Mode: 0o750})
 		}
 		return err
-	case "chmod":
+	case "chmod", "widen":
 		st, err := walk(ctx, ch.c, a)
 		if err == nil {
-			_, err = ch.c.SetAttr(ctx, st.Ino, cache.Change{Set: cache.SetMode, Mode: 0o604})
+			_, err = ch.c.SetAttr(ctx, st.Ino, cache.Change{Set: cache.SetMode, Mode: map[string]uint32{"chmod": 0o604, "widen": 0o644}[verb]})
 		}
 		return err
 	case "open":

@@ -247,9 +247,9 @@ func (p *play) call(w []string) {
 			mode = "640"
 		}
 		args, next[w[1]] = append(args, text), mode+" "+text
-	case "chmod":
+	case "chmod", "widen":
 		_, text, _ := strings.Cut(next[w[1]], " ")
-		next[w[1]] = "604 " + text
+		next[w[1]] = map[string]string{"chmod": "604 ", "widen": "644 "}[w[0]] + text
 	case "mkdir":
 		next[w[1]] = "dir"
 	case "rm":

@@ -39,7 +39,8 @@ var scenarios = []struct{ name, script string }{
 	{"copy-answered-404-though-executed", "put a; up; evict; mv a b; lose copy b; send copy b; late b; exec b; answer b; rm b; turn"},
 	{"negative-head-too-early", "put a; lose put a; crash; turn; late a; rm a"},
 	// "More" of the same table, and what the simulation found.
-	{"lost-chmod", "put a; up; evict; chmod a; lose tag a; turn; late a"},
+	{"lost-chmod", "put a; up; evict; widen a; lose tag a; turn; late a"},
+	{"lost-chmod-evicted", "put a; up; evict; chmod a; lose put a; turn; late a"},
 	{"lost-chmod-cached", "put a; up; chmod a; lose put a; turn; late a"},
 	{"chmod-cached-and-rename", "put a; up; chmod a; mv a b; lose put b; turn; late b"},
 	{"hidden-retry", "put a; up; evict; mv a b; lose copy b; mv b c; turn; late b"},

@@ -146,8 +146,16 @@ func (c *Cache) statOf(i *index.Inode) Stat {
 	if isDir(i) {
 		st.Size = 0
 	}
-	if c.o.Shared && i.Unproven&object.FieldMode != 0 && !c.bucket.WriteOnly() {
-		st.Mode &^= unix.S_IRWXG | unix.S_IRWXO
+	if c.o.Shared && !c.bucket.WriteOnly() {
+		if i.Unproven&object.FieldMode != 0 {
+			st.Mode &^= unix.S_IRWXG | unix.S_IRWXO
+		}
+		if i.Unproven&object.FieldUID != 0 {
+			st.UID = c.o.UID
+		}
+		if i.Unproven&object.FieldGID != 0 {
+			st.GID = c.o.GID
+		}
 	}
 	st.Blocks = (st.Size + 511) / 512
 	return st

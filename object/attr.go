@@ -87,7 +87,8 @@ type Info struct {
 	Stored  ID     // id of the PUT or COPY of ours that stored it, where Upload is that of a later tag; zero: foreign
 	Over    []ID   // uploads that it was written over as far as its writer knew, the newest first; not authenticated
 
-	// Unproven are the attributes that a write-only host cannot verify: it shows them and signs none of them. Other hosts have none.
+	// Unproven are the attributes that nobody has vouched for: those that a write-only host cannot verify, which it shows and does not sign, and those
+	// of an object whose tag was taken away, which give nobody a right.
 	Unproven Fields
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	VolumeIDs          []string      // volume keys that must be there, 32 hexadecimal digits each
 	VolumeFrom         string        // directory below Prefix, "" or ending in "/", from which the volume is looked for upwards
 	NewVolume          bool          // make a volume where there are objects and no record
+	Shared             bool          // other users are let in: files above SmallFile are stored with their attributes in a tag without which they are closed
 	TagsOnly           bool          // leave content keys out of boxes: each object is opened through its envelope
 	Bundle             *keys.Bundle  // of a write-only host, which has no key for reading; instead of Keyring
 

@@ -83,7 +83,7 @@ func (b *Bucket) putSealed(ctx context.Context, r FileRequest, sealing *Sealing,
 	if r.Size >= 0 && sealed.Size() != r.Size {
 		return Info{}, fmt.Errorf("read %d bytes instead of %d: %w", sealed.Size(), r.Size, ErrChanged)
 	}
-	req := PutRequest{Key: r.Key, Body: body, Sealed: sealed, Attr: r.Attr, Upload: NewID(), IfAbsent: r.IfAbsent, Progress: r.Progress}
+	req := PutRequest{Key: r.Key, Body: body, Sealed: sealed, Attr: r.Attr, Upload: b.NewUpload(r.Key, generationOf(sealed), sealed.Size()), IfAbsent: r.IfAbsent, Progress: r.Progress}
 	var state []byte
 	req.SaveMultipart = func(s []byte) error { state = s; return nil }
 	info, err := b.Put(ctx, req)

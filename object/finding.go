@@ -22,7 +22,7 @@ const (
 	FoundUnreadable    FindingKind = "unreadable"    // OSS does not hand an object out: it is archived, or access is denied
 	FoundRolledBack    FindingKind = "rolled-back"   // an older version of an object has come back
 	FoundVanished      FindingKind = "vanished"      // an object that was not deleted here is gone
-	FoundTag           FindingKind = "tag"           // an attribute tag is not one of ours and is ignored
+	FoundTag           FindingKind = "tag"           // an attribute tag is not one of ours and is ignored, or was taken away
 	FoundMarker        FindingKind = "marker"        // a directory's marker is not authentic; its attributes are ignored
 	FoundLeafMissing   FindingKind = "leaf-missing"  // the leaf-tag object of a large object is lost
 	FoundLeafWrong     FindingKind = "leaf-wrong"    // the leaf-tag object of a large object is another one

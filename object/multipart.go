@@ -30,12 +30,12 @@ type multipart struct {
 func (b *Bucket) beginMultipart(ctx context.Context, key, full string, c content, ifAbsent bool) (*multipart, error) {
 	s := &partState{Version: partStateVersion, FullKey: []byte(full), Upload: c.upload.String(), Generation: c.generation.String(),
 		Size: c.size, PartSize: partSizeFor(c.size, b.opt.PartSize), IfAbsent: ifAbsent}
-	meta, err := b.headers(ctx, key, full, c, s.PartSize)
+	meta, tagging, err := b.described(ctx, key, full, c, s.PartSize)
 	if err != nil {
 		return nil, err
 	}
 	s.Envelope = repeated(meta)
-	s.UploadID, err = b.oss.InitiateMultipart(ctx, full, oss.InitOptions{Meta: meta, ContentType: contentType(key), ForbidOverwrite: ifAbsent})
+	s.UploadID, err = b.oss.InitiateMultipart(ctx, full, oss.InitOptions{Meta: meta, Tagging: tagging, ContentType: contentType(key), ForbidOverwrite: ifAbsent})
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,11 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, err
 	}
 	b.pool.uploaded(r.generation())
-	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
+	tags := 0
+	if alwaysTagged(r.generation(), r.Upload) {
+		tags = 1
+	}
+	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, TagCount: tags, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
 		Generation: r.generation(), Upload: r.Upload, Stored: r.Upload, Over: r.Over, Encrypted: true, State: b.ownState()}, nil
 }
 
@@ -69,14 +73,14 @@ func (r *PutRequest) generation() ID {
 
 // putSingle stores the body by one PUT.
 func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (placed, error) {
-	meta, err := b.headers(ctx, r.Key, full, contentOf(r), 0)
+	meta, tagging, err := b.described(ctx, r.Key, full, contentOf(r), 0)
 	if err != nil {
 		return placed{}, before(err)
 	}
 	sum, hasSum := r.Sealed.MD5()
 	body := newCountedBody(r.Body, 0, r.Sealed.Size(), r.Progress)
 	got, err := b.oss.Put(ctx, full, body, r.Sealed.Size(), oss.PutOptions{
-		Meta: meta, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
+		Meta: meta, Tagging: tagging, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
 		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true,
 	})
 	return placedAs(got), err
@@ -122,6 +126,14 @@ func (b *Bucket) headers(ctx context.Context, key, full string, c content, partS
 	}
 	putOver(meta, c.over, size)
 	return meta, nil
+}
+
+// described is metadata and tags of an object.
+func (b *Bucket) described(ctx context.Context, key, full string, c content, partSize int64) (meta map[string]string, tagging string, err error) {
+	if meta, err = b.headers(ctx, key, full, c, partSize); err == nil {
+		tagging, err = b.firstTags(full, c)
+	}
+	return meta, tagging, err
 }
 
 // envelope is the headers of the SDKs. With KMS those of a generation are wrapped once, ahead or at the first attempt to store it.

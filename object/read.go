@@ -55,8 +55,11 @@ func (b *Bucket) describe(ctx context.Context, key, full string, got oss.Info) (
 	info.Encrypted = !errors.Is(err, cipher.ErrPlain)
 	p, err := b.judge(ctx, full, got, &info)
 	info.Stored = info.Upload
-	if b.opt.Bundle != nil {
+	switch {
+	case b.opt.Bundle != nil:
 		info.Unproven = AllFields
+	case p.box != nil && alwaysTagged(p.box.Generation, p.box.Upload):
+		info.Unproven = fieldsOfTag
 	}
 	return info, p, err
 }
@@ -82,6 +85,9 @@ func (b *Bucket) readTags(ctx context.Context, full string, got oss.Info, info *
 			return err
 		}
 		bound = b.applyTags(full, tags, info)
+	}
+	if b.opt.Bundle == nil && info.Unproven != 0 {
+		b.notice(NoticeTag, info.Key, errNoTag)
 	}
 	if b.misplaced(info.Key, p, bound) {
 		b.refuse(info, NoticeTampered, ErrMoved)

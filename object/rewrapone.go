@@ -157,10 +157,19 @@ func (a *rewrapAttempt) judgeBoxed(s *sighting, value string) (rewrapOutcome, er
 	if env, err := cipher.ParseEnvelope(s.got.Meta); err != nil || !env.HasMatDesc(a.r.b.ring.Primary().MatDesc()) {
 		return rewrapRenewed, nil //nolint:nilerr // the box binds these headers; new ones can only be better
 	}
-	if a.sent && s.proof.box.Upload == a.upload {
+	if a.sent && s.proof.box.Upload == a.uploadOf(s.proof.box) {
 		return rewrapRenewed, nil
 	}
 	return rewrapDone, nil
+}
+
+// uploadOf is the id of the new version: one that is never without a tag stays so.
+func (a *rewrapAttempt) uploadOf(old *cipher.BoxContent) ID {
+	id := a.upload
+	if alwaysTagged(old.Generation, old.Upload) {
+		copy(id[8:], tagMark(old.Generation, id[:8]))
+	}
+	return id
 }
 
 // renewed is the headers and tags of the new version.
@@ -197,7 +206,7 @@ func (a *rewrapAttempt) renew(now *sighting, env map[string]string, k *ContentKe
 	}
 	tags := now.tags
 	if p := now.proof; p.box != nil {
-		c := content{key: k, tags: p.box.Tags, size: now.got.Size, generation: now.info.Generation, upload: a.upload, attr: now.info.Attr}
+		c := content{key: k, tags: p.box.Tags, size: now.got.Size, generation: now.info.Generation, upload: a.uploadOf(p.box), attr: now.info.Attr}
 		delete(meta, metaRdev)
 		putAttr(meta, c.attr)
 		meta[metaIDs] = formatIDs(c.generation, c.upload)
@@ -230,12 +239,16 @@ func (a *rewrapAttempt) seal(now *sighting, meta map[string]string, c content) e
 	return err
 }
 
-// ownTags is the tags of the new version: those of others. Ours has become part of box and headers; only the canary needs one.
+// ownTags is the tags of the new version: those of others. Ours has become part of box and headers; only the canary needs one, and what is never
+// without. Where that was taken away it stays so.
 func (a *rewrapAttempt) ownTags(now *sighting, c content) (map[string]string, error) {
 	tags := maps.Clone(now.tags)
 	dropOwnTags(tags)
 	if !strings.HasSuffix(a.it.full, canaryKey) {
-		return tags, nil
+		if now.info.Unproven != 0 {
+			return tags, nil
+		}
+		return a.r.b.firstTag(a.it.full, tags, c)
 	}
 	if tags == nil {
 		tags = make(map[string]string, 1)

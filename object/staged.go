@@ -101,12 +101,11 @@ func (b *Bucket) putStaged(ctx context.Context, full string, r PutRequest) (plac
 	if err != nil {
 		return placed{}, before(fmt.Errorf("put %.100q: %w", r.Key, err))
 	}
-	meta, err := b.headers(ctx, r.Key, full, contentOf(r), 0)
+	meta, tagging, err := b.described(ctx, r.Key, full, contentOf(r), 0)
 	if err != nil {
 		return placed{}, before(err)
 	}
-	noTags := ""
-	info, err := b.oss.Copy(ctx, stage, full, oss.CopyOptions{ReplaceMeta: meta, ReplaceTagging: &noTags, ForbidOverwrite: r.IfAbsent})
+	info, err := b.oss.Copy(ctx, stage, full, oss.CopyOptions{ReplaceMeta: meta, ReplaceTagging: &tagging, ForbidOverwrite: r.IfAbsent})
 	return placedAs(info), err
 }
 

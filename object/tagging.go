@@ -20,7 +20,7 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr, unproven: r.Unproven & AllFields})
+	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return before(err)
 	}
@@ -111,7 +111,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: r.Attr, unproven: r.Unproven & AllFields})
+	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return Info{}, before(err)
 	}
@@ -124,7 +124,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	attr := r.Attr
+	attr := b.closed(r.Attr, r.Unproven)
 	attr.Xattrs = nil
 	return Info{Key: r.Dst, ETag: got.ETag, Modified: got.LastModified, Attr: attr, HasAttr: true, Generation: r.Generation,
 		Upload: r.Upload, Stored: r.Upload, Over: r.Over, Version: got.VersionID, Encrypted: !r.Generation.IsZero(),

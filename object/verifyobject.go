@@ -242,6 +242,7 @@ func (v *verification) foreign(ctx context.Context, x *exam) error {
 // tags verifies the attribute tag, and with it whether the object may have its name.
 func (v *verification) tags(ctx context.Context, x *exam) (misplaced bool, err error) {
 	bound := false
+	var wrong error
 	if x.got.TagCount > 0 || v.b.uncounted.Load() {
 		tags, err := v.b.tagsOf(ctx, x.full, "")
 		if isGone(err) {
@@ -254,11 +255,18 @@ func (v *verification) tags(ctx context.Context, x *exam) (misplaced bool, err e
 		if bound = found.bound(); bound && x.p.box != nil {
 			x.info.Upload = found.valid[len(found.valid)-1].upload
 		}
-		if found.err != nil {
-			x.badTag = true
-			if err := v.tagAgain(ctx, x, found.err); err != nil {
-				return false, err
-			}
+		for _, t := range found.valid {
+			v.b.heard(t, &x.info)
+		}
+		wrong = found.err
+	}
+	if wrong == nil && x.p.box != nil && x.info.Unproven != 0 {
+		wrong = errNoTag
+	}
+	if wrong != nil {
+		x.badTag = true
+		if err := v.tagAgain(ctx, x, wrong); err != nil {
+			return false, err
 		}
 	}
 	if !x.p.moved || bound {

@@ -146,11 +146,11 @@ func (b *Bucket) verifyOwnTag(full string, t *tag) error {
 	return nil
 }
 
-// heard notes what a write-only host knows of an object's attributes after a tag: its own changes, and that others made some.
+// heard notes what nobody has vouched for of an object's attributes after a tag. A write-only host knows its own changes only, and that others made
+// some.
 func (b *Bucket) heard(t tag, i *Info) {
 	switch {
-	case b.opt.Bundle == nil:
-	case t.host != nil && *t.host == b.opt.Bundle.Key().Host().ID:
+	case b.opt.Bundle == nil, t.host != nil && *t.host == b.opt.Bundle.Key().Host().ID:
 		i.Unproven &^= AllFields &^ t.unproven
 	default:
 		i.Unproven |= AllFields&^t.unproven | FieldsOfOthers

@@ -17,6 +17,8 @@ import (
 // Store is the bucket. *object.Bucket is one. Every call is one attempt.
 type Store interface {
 	Head(ctx context.Context, key string) (object.Info, error)
+	// NewUpload draws the id of a Put.
+	NewUpload(key string, generation object.ID, size int64) object.ID
 	Put(ctx context.Context, r object.PutRequest) (object.Info, error)
 	Copy(ctx context.Context, r object.CopyRequest) (object.Info, error)
 	SetAttr(ctx context.Context, r object.TagRequest) error

@@ -112,6 +112,8 @@ func (s *fakeStore) etagLocked() string {
 	return fmt.Sprintf("etag-%d", s.etags)
 }
 
+func (s *fakeStore) NewUpload(string, object.ID, int64) object.ID { return object.NewID() }
+
 func (s *fakeStore) Put(ctx context.Context, r object.PutRequest) (object.Info, error) {
 	var info object.Info // of an execution that is waited for only
 	body, readErr := io.ReadAll(io.NewSectionReader(r.Body, 0, r.Sealed.Size()))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // second is one second of the planner's clock.
@@ -252,5 +253,40 @@ func TestParkKey(t *testing.T) {
 	}
 	if ParkKey(1) == ParkKey(16) {
 		t.Error("two inodes with one parking key")
+	}
+}
+
+// TestNarrowing: a small file that loses rights is stored anew, which needs its content; where the service does not give that out, or lets it not be
+// replaced, it gets a tag, as a large one does.
+func TestNarrowing(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		size    int64
+		cached  bool
+		refused bool
+		want    Kind
+		op      index.Op
+	}{
+		{"cached", object.SmallFile, true, false, Send, index.Put},
+		{"not cached", object.SmallFile, false, false, Fetch, 0},
+		{"archived", object.SmallFile, false, true, Send, index.Tag},
+		{"immutable", object.SmallFile, true, true, Send, index.Tag},
+		{"large", object.SmallFile + 1, true, false, Send, index.Tag},
+	} {
+		w := newWorld(noRule)
+		if failure := w.run("create a; chmod a"); failure != "" {
+			t.Fatal(failure)
+		}
+		w.chmod("a")
+		i, _ := w.find("a")
+		if i.Size = tt.size; !tt.cached {
+			i.CachedGen = 0
+		}
+		w.idx.inodes[i.Ino] = i
+		f := w.facts()
+		f.Refused = func(string) bool { return tt.refused }
+		if a := planOf(t, w, "a", f); a.Kind != tt.want || a.Pend.Op != tt.op {
+			t.Errorf("%s: got %s %s, want %s %s", tt.name, a.Kind, a.Pend.Op, tt.want, tt.op)
+		}
 	}
 }

@@ -167,14 +167,14 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 		return send
 	}
 	if recorded && h.Ino == w.Ino && h.Gen == w.Gen {
-		if h.XattrVer == w.XattrVer && !tightens(h, w) {
+		if h.XattrVer == w.XattrVer && !p.tightens(key, h, w) {
 			send.Pend.Op, send.Pend.IfAbsent = index.Tag, false
 			return send
 		}
 		return p.put(send, w)
 	}
 	s, ok := p.home(w)
-	if ok && s.Key != key && s.XattrVer == w.XattrVer && !tightens(&s, w) {
+	if ok && s.Key != key && s.XattrVer == w.XattrVer && !p.tightens(key, &s, w) {
 		send.Pend.Op, send.Pend.Src, send.Pend.SrcETag = index.Copy, s.Key, s.ETag
 		return send
 	}
@@ -184,10 +184,11 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 	return p.put(send, w)
 }
 
-// tightens reports whether a change of attributes is sent with the content, in headers and box, instead of as a tag: one that took rights away,
-// where that costs no more. Who may write to the bucket can take a tag away, and the attributes of before would count again.
-func tightens(h *index.Object, w *index.Inode) bool {
-	return h.AttrVer < w.Tight && h.State == object.StateAuthentic && w.Size > 0 && w.Size <= smallBody && w.Cached()
+// tightens reports whether a change of attributes is sent with the content, in headers and box, instead of as a tag: one that took rights away from
+// a small file. Who may write to the bucket can take a tag away, and the attributes of before would count again. Where the service keeps the content
+// from being read or replaced, a tag is all that there is.
+func (p *planner) tightens(key string, h *index.Object, w *index.Inode) bool {
+	return h.AttrVer < w.Tight && h.State == object.StateAuthentic && w.Size <= object.SmallFile && !p.f.Refused(key)
 }
 
 // put sends content from the local cache, where it must be.

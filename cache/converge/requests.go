@@ -65,7 +65,7 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 			return err
 		}
 		if !again {
-			fl.pend.Upload = index.ID(object.NewID())
+			fl.pend.Upload = index.ID(c.newUpload(fl))
 			saw(&fl.pend, seen)
 		}
 		begun = true
@@ -273,6 +273,14 @@ func (c *Converger) describePut(tx *index.Tx, fl *flight, again bool) error {
 		}
 	}
 	return err
+}
+
+// newUpload is the id of a new request.
+func (c *Converger) newUpload(fl *flight) object.ID {
+	if fl.sealed == nil {
+		return object.NewID()
+	}
+	return c.o.Store.NewUpload(fl.pend.Key, object.ID(fl.pend.Generation), fl.sealed.Size())
 }
 
 // putGeneration is the generation that a PUT asks for; zero: that of its body.

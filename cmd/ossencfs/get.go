@@ -105,7 +105,7 @@ func getFile(ctx context.Context, b *object.Bucket, key, dest string, force bool
 // giveAttr gives a file mode and time of its object when a key holder wrote them, and no rights but those of reading, writing and
 // executing. The file of any other object is this user's alone, as it was made: its headers are whatever the bucket's owner likes.
 func giveAttr(f *os.File, info *object.Info) error {
-	if info.State != object.StateAuthentic || !info.HasAttr {
+	if info.State != object.StateAuthentic || !info.HasAttr || info.Unproven&object.FieldMode != 0 {
 		return nil
 	}
 	if err := f.Chmod(os.FileMode(info.Attr.Mode & 0o777)); err != nil {

@@ -130,7 +130,7 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 	umask := uint32(r.number("umask", 8, 0o022, 0, 0o777))              //nolint:gosec // within the limits given
 	cfg := &mountConfig{target: t, dir: c.args[1], nonempty: r.is("nonempty"), object: r.objectOptions(t),
 		logLevel: r.choice("log-level"), logFile: expandHome(r.text("log-file"))}
-	cfg.object.Prefix, cfg.object.ReadOnly = t.key, r.is("read-only")
+	cfg.object.Prefix, cfg.object.ReadOnly, cfg.object.Shared = t.key, r.is("read-only"), r.is("allow-other")
 	cfg.object.Trust, cfg.object.VolumeIDs, cfg.object.NewVolume = r.trust(matchedPrefix(t.key)), r.volumeIDs(), r.is(newVolumeOption.name)
 	cfg.object.DefaultAttr = object.DefaultAttr{UID: uid, GID: gid, Umask: umask}
 	cfg.cache = cache.Options{

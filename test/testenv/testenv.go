@@ -188,7 +188,7 @@ func (e *Env) objectOptions(master keys.MasterKey) object.Options {
 	if o.Keyring == nil && o.Bundle == nil {
 		o.Keyring = keys.NewKeyring(master)
 	}
-	o.Prefix, o.ReadOnly = e.o.Prefix, e.o.Cache.ReadOnly
+	o.Prefix, o.ReadOnly, o.Shared = e.o.Prefix, e.o.Cache.ReadOnly, e.o.Mount.AllowOther
 	o.DefaultAttr = object.DefaultAttr{UID: e.o.Cache.UID, GID: e.o.Cache.GID, Umask: e.o.Cache.Umask}
 	o.Notice = func(n object.Notice) {
 		if e.o.Object.Notice != nil {
