@@ -59,9 +59,9 @@ type proof struct {
 	differs bool
 }
 
-// judge finds out who wrote an object and completes info accordingly. A refused object is no error: info says why. The errors are
-// about the volume's records, which may have to be read again.
-func (b *Bucket) judge(ctx context.Context, full string, got oss.Info, info *Info) (proof, error) {
+// judge finds out who wrote an object, or another version of it than the current one, and completes info accordingly. A refused object is no
+// error: info says why. The errors are about the volume's records, which may have to be read again.
+func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, info *Info) (proof, error) {
 	if b.ring == nil {
 		return proof{}, nil // Inspect without a key
 	}
@@ -92,7 +92,7 @@ func (b *Bucket) judge(ctx context.Context, full string, got oss.Info, info *Inf
 		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
 		return proof{}, nil
 	}
-	c, err := b.openBox(ctx, box, k, full, got)
+	c, err := b.openBox(ctx, box, k, full, version, got)
 	if err == nil {
 		err = checkBox(c, got)
 	}

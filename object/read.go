@@ -40,6 +40,11 @@ const settledAfter = 2 * time.Second
 // describe turns headers into Info and finds out who wrote the object. An envelope that cannot be understood is left to
 // openContent to report, since names and attributes do not need it.
 func (b *Bucket) describe(ctx context.Context, key, full string, got oss.Info) (Info, proof, error) {
+	return b.describeVersion(ctx, key, full, "", got)
+}
+
+// describeVersion is describe for another version than the current one.
+func (b *Bucket) describeVersion(ctx context.Context, key, full, version string, got oss.Info) (Info, proof, error) {
 	if strings.EqualFold(got.Type, "Symlink") {
 		return Info{}, proof{}, fmt.Errorf("object %.100q: %w", key, ErrSymlink)
 	}
@@ -53,7 +58,7 @@ func (b *Bucket) describe(ctx context.Context, key, full string, got oss.Info) (
 	info.Version, info.Over = got.VersionID, parseOver(got.Meta[metaOver])
 	_, err := cipher.ParseEnvelope(got.Meta)
 	info.Encrypted = !errors.Is(err, cipher.ErrPlain)
-	p, err := b.judge(ctx, full, got, &info)
+	p, err := b.judge(ctx, full, version, got, &info)
 	info.Stored = info.Upload
 	switch {
 	case b.opt.Bundle != nil:

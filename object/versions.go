@@ -45,7 +45,7 @@ func (b *Bucket) HeadVersion(ctx context.Context, key, version string) (Info, er
 	if err != nil {
 		return Info{}, err
 	}
-	info, p, err := b.describe(ctx, key, full, got)
+	info, p, err := b.describeVersion(ctx, key, full, version, got)
 	if err != nil || info.State == StateRefused {
 		return info, err
 	}

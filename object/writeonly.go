@@ -177,7 +177,7 @@ func (e *requestError) Unwrap() error { return e.err }
 
 // openBox opens a box of either kind. A host's box counts only where that host may write, and where a key holder has moved it: then
 // the object carries a tag that the volume key made for its present name.
-func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full string, got oss.Info) (*cipher.BoxContent, error) {
+func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (*cipher.BoxContent, error) {
 	meta := got.Meta
 	if box.Type != cipher.BoxOfHost {
 		return box.Open(k, meta)
@@ -193,7 +193,7 @@ func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey
 	if err != nil || host.MayWrite(full) {
 		return c, err
 	}
-	moved, err := b.movedByHolder(ctx, full, ID(c.Generation))
+	moved, err := b.movedByHolder(ctx, full, version, ID(c.Generation))
 	if err != nil {
 		return nil, &requestError{err}
 	}
@@ -240,9 +240,9 @@ func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]s
 	return tags, nil
 }
 
-// movedByHolder reports whether a holder of a volume key gave the object its present name.
-func (b *Bucket) movedByHolder(ctx context.Context, full string, generation ID) (bool, error) {
-	tags, err := b.tagsOf(ctx, full, "")
+// movedByHolder reports whether a holder of a volume key gave the object, or another version of it than the current one, its name.
+func (b *Bucket) movedByHolder(ctx context.Context, full, version string, generation ID) (bool, error) {
+	tags, err := b.tagsOf(ctx, full, version)
 	if err != nil {
 		return false, err
 	}
