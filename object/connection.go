@@ -24,6 +24,9 @@ type (
 	OIDCRole = oss.OIDCRole
 )
 
+// AddressCNAME: the endpoint is a domain that Alibaba has bound to the bucket.
+const AddressCNAME = oss.AddressCNAME
+
 // DefaultCredentials is the chain that a mount uses unless told otherwise: environment, OIDC, ossutil's and the aliyun
 // CLI's configuration, the ECS instance's role.
 func DefaultCredentials() CredentialsProvider { return oss.DefaultCredentials() }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,14 +90,17 @@ func (p *program) findPin(conn object.Connection, prefix string) (pin, error) {
 	}
 	first := pin{path: filepath.Join(dir, pinName(conn, prefix)), prefix: prefix, conn: conn}
 	for at := prefix; ; at = at[:strings.LastIndexByte(strings.TrimSuffix(at, "/"), '/')+1] {
-		path := filepath.Join(dir, pinName(conn, at))
-		err := checkPrivateFile(path)
-		switch {
-		case err == nil:
-			return pin{path: path, prefix: at, known: true, conn: conn}, nil
-		case !errors.Is(err, iofs.ErrNotExist):
-			return pin{}, err
-		case at == "":
+		for _, name := range pinNames(conn, at) {
+			path := filepath.Join(dir, name)
+			err := checkPrivateFile(path)
+			switch {
+			case err == nil:
+				return pin{path: path, prefix: at, known: true, conn: conn}, nil
+			case !errors.Is(err, iofs.ErrNotExist):
+				return pin{}, err
+			}
+		}
+		if at == "" {
 			return first, nil
 		}
 	}
@@ -113,32 +113,4 @@ func checkPrivateFile(path string) error {
 		return fmt.Errorf("remembered volume: %w", err)
 	}
 	return f.Close()
-}
-
-// pinName is the name of a pin file: the bucket for people, and a hash of what makes it different from others of that name.
-func pinName(conn object.Connection, prefix string) string {
-	sum := sha256.Sum256([]byte(ownEndpoint(conn.Endpoint) + "\x00" + conn.Bucket + "\x00" + prefix))
-	clean := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
-			return r
-		}
-		return '_'
-	}, conn.Bucket)
-	return fmt.Sprintf("%.63s-%s.json", clean, hex.EncodeToString(sum[:8]))
-}
-
-// ownEndpoint is the host of an endpoint that is not Alibaba's. There the names of buckets are unique, and the same bucket has several
-// endpoints.
-func ownEndpoint(endpoint string) string {
-	if endpoint != "" && !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return endpoint
-	}
-	if strings.HasSuffix(strings.ToLower(u.Hostname()), ".aliyuncs.com") {
-		return ""
-	}
-	return strings.ToLower(u.Host)
 }

@@ -28,10 +28,15 @@ func TestPinName(t *testing.T) {
 		return pinName(object.Connection{Endpoint: endpoint, Bucket: bucket}, prefix)
 	}
 	base := name("", "b", "")
-	for _, endpoint := range []string{"https://oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou-internal.aliyuncs.com", "http://OSS-accelerate.aliyuncs.com"} {
+	for _, endpoint := range []string{"https://oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou-internal.aliyuncs.com", "http://OSS-accelerate.aliyuncs.com",
+		"oss-cn-hangzhou.aliyuncs.com.", "https://oss-cn-hangzhou.aliyuncs.com:443", "b.oss-cn-hangzhou.aliyuncs.com"} {
 		if got := name(endpoint, "b", ""); got != base {
 			t.Errorf("%s: got %s, want %s", endpoint, got, base)
 		}
+	}
+	domain := object.Connection{Endpoint: "files.example.com", Bucket: "b", Addressing: "cname"}
+	if got := pinName(domain, ""); got != base {
+		t.Errorf("a domain of the bucket: got %s, want %s", got, base)
 	}
 	seen := map[string]string{base: "base"}
 	for what, got := range map[string]string{
@@ -40,6 +45,10 @@ func TestPinName(t *testing.T) {
 		"own endpoint":    name("http://127.0.0.1:8000", "b", ""),
 		"other port":      name("http://127.0.0.1:8001", "b", ""),
 		"not Alibaba's":   name("https://aliyuncs.com.example.com", "b", ""),
+		"port of another": name("https://oss.example.com:80", "b", ""),
+		"another host":    name("https://oss.example.com", "b", ""),
+		"address":         name("https://10.1.2.3", "b", ""),
+		"address of IPv6": name("https://[2001:db8::1]:9000", "b", ""),
 		"bucket of dots":  name("", "..", ""),
 		"bucket of signs": name("", "a b\\c", ""),
 	} {
@@ -85,5 +94,49 @@ func TestFindPin(t *testing.T) {
 	}
 	if _, err := p.findPin(conn, ""); err == nil || !strings.Contains(err.Error(), "open to other users") {
 		t.Errorf("folder open to others: got %v", err)
+	}
+}
+
+// TestPinHasOneName: however an endpoint is spelled, the bucket is the one that is known, also where a version before spelled it into the name.
+func TestPinHasOneName(t *testing.T) {
+	for _, same := range [][]string{
+		{"https://oss.example.com", "oss.example.com", "OSS.Example.COM", "oss.example.com.", "https://oss.example.com:443", "oss.example.com:0443", "http://oss.example.com", "http://oss.example.com:80/"},
+		{"oss.example.com:8443", "https://OSS.example.com.:8443", "http://oss.example.com:8443"},
+		{"http://127.0.0.1:9000", "127.0.0.1:9000", "LocalHost:9000", "http://localhost.:9000", "[::ffff:127.0.0.1]:9000"},
+		{"https://[2001:db8::1]:9000", "[2001:DB8:0:0::1]:9000"},
+		{"https://[2001:db8::1]", "[2001:DB8:0:0::1]:443"},
+	} {
+		for _, old := range same {
+			for _, now := range same {
+				old, now := object.Connection{Bucket: "b", Endpoint: old}, object.Connection{Bucket: "b", Endpoint: now}
+				if got, want := pinName(now, "x/"), pinName(old, "x/"); got != want {
+					t.Errorf("%s and %s have two names", old.Endpoint, now.Endpoint)
+				}
+			}
+		}
+	}
+	for old, now := range map[string]string{ // the host as it was hashed before, and the endpoint
+		"oss.example.com:443":        "oss.example.com",
+		"oss.example.com:80":         "https://oss.example.com",
+		"oss.example.com.":           "OSS.example.com:443",
+		"oss.example.com.:8443":      "oss.example.com:8443",
+		"localhost:9000":             "127.0.0.1:9000",
+		"127.0.0.1:9000":             "localhost:9000",
+		"[2001:db8:0:0::1]:9000":     "[2001:db8:0:0::1]:9000",
+		"oss-cn-x.aliyuncs.com.":     "oss-cn-x.aliyuncs.com.",
+		"oss-cn-x.aliyuncs.com.:443": "oss-cn-x.aliyuncs.com",
+		"":                           "oss-cn-x.aliyuncs.com",
+	} {
+		state := filepath.Join(t.TempDir(), "state")
+		p, _, _ := testProgram(t, map[string]string{"OSSENCFS_STATE_DIR": state})
+		conn := object.Connection{Bucket: "b", Endpoint: now}
+		first, err := p.findPin(conn, "x/")
+		if err != nil || first.known {
+			t.Fatalf("%s: got %+v, %v", now, first, err)
+		}
+		path := writeFile(t, filepath.Join(filepath.Dir(first.path), pinNameAt(old, "b", "x/")), "{}")
+		if got, err := p.findPin(conn, "x/y/"); err != nil || !got.known || got.path != path {
+			t.Errorf("%s, remembered as %q: got %+v, %v", now, old, got, err)
+		}
 	}
 }
