@@ -1,111 +1,160 @@
 package keys
 
 import (
+	"bytes"
 	"context"
-	"crypto/subtle"
-	"errors"
-	"fmt"
+	"maps"
+	"slices"
+	"strings"
 )
 
 // try is one attempt to open a record.
 type try struct {
-	key  MasterKey
-	slot Slot
-	// guessed is set when the names do not agree: KMS knows a key by its id and by aliases.
-	guessed bool
+	key   MasterKey
+	slot  Slot
+	toil  toil
+	first bool // of this key
 }
 
-// tries lists what to try: slots that name one of the ring's keys first, then slots of KMS for the ring's KMS keys.
-func (r *Record) tries(ring *Keyring) []try {
-	var named, guessed []try
+// kms reports whether it is a call of KMS.
+func (t try) kms() bool { return t.slot.Type == slotKMS }
+
+// tries lists what to try: slots that name one of the ring's keys first, then slots of KMS for the ring's KMS keys, those first that are more
+// likely to be the same key's. Where many are to be guessed for an alias, KMS is asked once what it stands for.
+func (e *Effort) tries(ctx context.Context, r *Record, ring *Keyring, expected bool) []try {
+	var named, guessed, others []try
 	for _, k := range ring.All() {
 		maker, ok := k.(slotKey)
 		if !ok {
 			continue
 		}
+		first := true
 		for _, s := range r.Slots {
-			switch {
-			case s.Type != maker.slotType():
-			case s.Key == k.ID():
-				named = append(named, try{k, s, false})
-			case s.Type == slotKMS:
-				guessed = append(guessed, try{k, s, true})
+			if s.Type != maker.slotType() {
+				continue
+			}
+			t := try{key: k, slot: s, first: first}
+			first = false
+			if s.Key == k.ID() {
+				named = append(named, t)
+				continue
+			}
+			own, isKMS := k.(*KMS)
+			if !isKMS {
+				continue
+			}
+			t.toil = guessCall
+			switch e.likeness(ctx, own, r, s.Key, expected) {
+			case sameKey:
+				named = append(named, t)
+			case perhapsSame:
+				guessed = append(guessed, t)
+			case otherKey:
+				others = append(others, t)
 			}
 		}
 	}
-	return append(named, guessed...)
+	return append(append(named, guessed...), others...)
 }
 
-// Open unwraps the volume key with a key of the ring and checks that the record was made by a holder of it. When the ring's key has a
-// slot and it is right, that costs one RSA operation or one KMS call. The errors are ErrForged, ErrNoSlot (beside
-// ErrKMSDenied or ErrUnwrap when slots of other KMS keys were tried in vain), ErrPublicOnly, and those of KMS as they are,
-// which say nothing about the record; where several keys failed, their errors are joined.
-func (r *Record) Open(ctx context.Context, ring *Keyring) (*VolumeKey, error) {
-	var failed, vain []error
-	public := r.Volume()
-	unreachable := map[string]bool{} // by the key's id
-	for _, t := range r.tries(ring) {
-		if unreachable[t.key.ID()] {
-			continue
-		}
-		secret, err := t.key.(slotKey).openSlot(ctx, t.slot.facts(public), t.slot)
-		if err == nil {
-			return r.unlock(secret, t.slot)
-		}
-		unreachable[t.key.ID()] = errors.Is(err, ErrKMSUnreachable)
-		err = fmt.Errorf("open slot %q with %s: %w", t.slot.Key, t.key.ID(), err)
-		switch {
-		case t.guessed && (errors.Is(err, ErrUnwrap) || errors.Is(err, ErrKMSDenied)):
-			vain = append(vain, err)
-		case errors.Is(err, ErrUnwrap): // KMS never made it for this volume at this place
-			failed = append(failed, fmt.Errorf("%w: %w", ErrForged, err))
-		default:
-			failed = append(failed, err)
-		}
-		if ctx.Err() != nil {
-			break
-		}
+// likeness is what the name of a slot says about whether it is a KMS key's own.
+type likeness int
+
+const (
+	sameKey likeness = iota
+	perhapsSame
+	otherKey // which the account may use all the same
+)
+
+// likeness compares a slot's name with a KMS key: KMS knows a key by its id, by its ARN and by aliases.
+func (e *Effort) likeness(ctx context.Context, k *KMS, r *Record, name string, expected bool) likeness {
+	own, other := plainKeyID(k.keyID), plainKeyID(strings.TrimPrefix(name, slotKMS+":"))
+	switch {
+	case own == other, e.hasOpened(k, name):
+		return sameKey
+	case isAlias(other):
+		return perhapsSame
+	case !isAlias(own):
+		return otherKey
 	}
-	if len(failed) == 0 {
-		failed = append([]error{ErrNoSlot}, vain...)
+	id, known := k.trueID.Load().(string)
+	if !known {
+		id, known = e.resolve(ctx, k, r, expected)
 	}
-	return nil, fmt.Errorf("open volume %s: %w", r.ID, errors.Join(failed...))
+	switch {
+	case known && id == other:
+		return sameKey
+	case known:
+		return otherKey
+	}
+	return perhapsSame
 }
 
-// OpenRecovery unwraps the volume key with a recovery code. A mistyped code and one that opens no slot are ErrRecoveryCode;
-// without a recovery slot it is ErrNoSlot, for a record that no holder of the volume key made ErrForged.
-func (r *Record) OpenRecovery(code string) (*VolumeKey, error) {
-	raw, err := parseRecoveryCode(code)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(raw)
-	public := r.Volume()
-	err = fmt.Errorf("no recovery code was made: %w", ErrNoSlot)
+// hasOpened reports whether the key opened a slot of this name in another record.
+func (e *Effort) hasOpened(k *KMS, name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(slices.Collect(maps.Values(e.known)), func(o knownKey) bool { return o.genuine && o.by == k.ID() && o.slot.Key == name })
+}
+
+// maxGuesses is how many slots are tried for an alias without asking what it stands for.
+const maxGuesses = 4
+
+// resolve asks KMS what an alias stands for, once, where many slots would have to be guessed and none is named as the key.
+func (e *Effort) resolve(ctx context.Context, k *KMS, r *Record, expected bool) (id string, ok bool) {
+	n := 0
 	for _, s := range r.Slots {
-		if s.Type != slotRecovery {
+		if s.Type != slotKMS {
 			continue
 		}
-		var secret []byte
-		if secret, err = openRecovery(s.facts(public), s, raw); err == nil {
-			return r.unlock(secret, s)
+		if n++; plainKeyID(strings.TrimPrefix(s.Key, slotKMS+":")) == plainKeyID(k.keyID) || e.hasOpened(k, s.Key) {
+			return "", false
 		}
 	}
-	return nil, fmt.Errorf("open volume %s: %w", r.ID, err)
+	e.mu.Lock()
+	vain := e.unresolved[k.ID()]
+	e.mu.Unlock()
+	if n <= maxGuesses || vain || !e.may(guessCall, expected) {
+		return "", false
+	}
+	id, err := k.ownID(ctx)
+	if err == nil {
+		return id, true
+	}
+	e.spend(guessCall, expected)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unresolved == nil {
+		e.unresolved = make(map[string]bool)
+	}
+	e.unresolved[k.ID()] = true
+	return "", false
 }
 
-// unlock makes the volume key of the secret unwrapped from a slot, which it wipes, and checks the record against it.
-func (r *Record) unlock(secret []byte, from Slot) (*VolumeKey, error) {
-	defer clear(secret)
-	v, err := newVolumeKey(r.ID, r.Epoch, r.Authentic, secret)
-	if err != nil {
-		return nil, fmt.Errorf("open volume %s: %w: %w", r.ID, ErrForged, err)
+// plainKeyID is the id of a KMS key, or "alias/NAME", without what an ARN puts in front (acs:kms:REGION:ACCOUNT:key/ID).
+func plainKeyID(id string) string {
+	if strings.HasPrefix(id, "acs:") {
+		id = id[strings.LastIndexByte(id, ':')+1:]
 	}
-	if subtle.ConstantTimeCompare(v.public.HPKE, r.Public) != 1 || !r.authentic(v, r.encode()) {
-		return nil, fmt.Errorf("open volume %s: %w", r.ID, ErrForged)
-	}
-	r.opened = from
-	return v, nil
+	return strings.TrimPrefix(id, "key/")
+}
+
+func isAlias(id string) bool { return strings.HasPrefix(id, "alias/") }
+
+// same reports whether two slots are one.
+func (s Slot) same(other Slot) bool {
+	return s.Type == other.Type && s.Key == other.Key && s.Unbound == other.Unbound && s.Time == other.Time && s.Memory == other.Memory &&
+		s.Threads == other.Threads && bytes.Equal(s.Wrapped, other.Wrapped) && bytes.Equal(s.MAC, other.MAC) && bytes.Equal(s.Salt, other.Salt)
+}
+
+// Open is Effort.Open for a record by itself, which is expected.
+func (r *Record) Open(ctx context.Context, ring *Keyring) (*VolumeKey, error) {
+	return new(Effort).Open(ctx, r, ring, true)
+}
+
+// OpenRecovery is Effort.OpenRecovery for a record by itself, which is expected.
+func (r *Record) OpenRecovery(code string) (*VolumeKey, error) {
+	return new(Effort).OpenRecovery(r, code, true)
 }
 
 // MadeBy reports whether a holder of a volume key that is open made this record of it.

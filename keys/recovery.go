@@ -89,10 +89,10 @@ type cost struct{ time, memory, threads uint32 } // passes, KiB, lanes
 // recoveryCost is the cost of new slots; only the tests of this package lower it.
 var recoveryCost = cost{time: 3, memory: 256 << 10, threads: 4}
 
-// Limits of the cost that is paid: slots lie in the attacker's hands.
+// Limits of the cost that is paid, which are little more than what is ever asked for: slots lie in the attacker's hands.
 var (
 	leastCost = cost{time: 1, memory: 8 << 10, threads: 1}
-	mostCost  = cost{time: 10, memory: 1 << 20, threads: 16}
+	mostCost  = cost{time: 4, memory: 512 << 10, threads: 8}
 )
 
 // checkCost refuses what is outside the limits.

@@ -99,13 +99,13 @@ func TestHostileCostIsRefused(t *testing.T) {
 	good.Time, good.Memory, good.Threads = leastCost.time, leastCost.memory, leastCost.threads
 	for name, change := range map[string]func(*Slot){
 		"no passes":        func(s *Slot) { s.Time = 0 },
-		"many passes":      func(s *Slot) { s.Time = 11 },
+		"many passes":      func(s *Slot) { s.Time = 5 },
 		"endless passes":   func(s *Slot) { s.Time = 1<<32 - 1 },
 		"little memory":    func(s *Slot) { s.Memory = 8<<10 - 1 },
-		"much memory":      func(s *Slot) { s.Memory = 1<<20 + 1 },
+		"much memory":      func(s *Slot) { s.Memory = 512<<10 + 1 },
 		"all memory":       func(s *Slot) { s.Memory = 1<<32 - 1 },
 		"no threads":       func(s *Slot) { s.Threads = 0 },
-		"many threads":     func(s *Slot) { s.Threads = 17 },
+		"many threads":     func(s *Slot) { s.Threads = 9 },
 		"threads of a u8":  func(s *Slot) { s.Threads = 257 },
 		"everything at 0":  func(s *Slot) { s.Time, s.Memory, s.Threads = 0, 0, 0 },
 		"everything large": func(s *Slot) { s.Time, s.Memory, s.Threads = 1<<32-1, 1<<32-1, 1<<32-1 },

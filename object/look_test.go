@@ -2,11 +2,13 @@ package object
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/keys"
@@ -229,5 +231,51 @@ func TestPlantedRecordsAreReadOnce(t *testing.T) {
 		if n := s.Requests()["GetObject"]; n != want.reads || told != want.told {
 			t.Errorf("look %d: %d reads and %d notices, want %+v", look, n, told, want)
 		}
+	}
+}
+
+// TestDeniedSlotIsTriedAgain: what KMS denied is not believed for ever: a slot that has another name of the key opens once KMS permits it again, and
+// it is not asked with each look.
+func TestDeniedSlotIsTriedAgain(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	owner := Options{Connection: connection(s), Keyring: keys.NewKeyring(masterKMS(t, s))}
+	opened(t, owner)
+	alias, err := keys.NewKMS(keys.KMSConfig{KeyID: "alias/ours", Region: s.Region(), Endpoint: s.KMSEndpoint(), QPS: 10_000,
+		Credentials: func(context.Context) (string, string, string, error) {
+			return s.AccessKeyID(), s.AccessKeySecret(), "", nil
+		}})
+	must(t, err)
+	reader := unopened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(alias), ReadOnly: true})
+	must(t, reader.OpenVolume(t.Context()))
+	v := volumesOf(t, owner, "", masterKMS(t, s))
+	_, err = v.NewEpoch(t.Context(), EpochRequest{Force: true})
+	must(t, err)
+	putWords(t, opened(t, owner), "new")
+	fault := s.AddFault(emulator.Fault{Operation: "Decrypt", Status: 403, Code: "Forbidden.NoPermission"})
+	s.ResetRequests()
+	for range 3 {
+		must(t, reader.look(t.Context(), time.Now()))
+	}
+	if n := s.Requests()["Decrypt"]; n != 1 {
+		t.Errorf("%d calls while it is denied, want 1", n)
+	}
+	s.RemoveFault(fault)
+	must(t, reader.look(t.Context(), time.Now()))
+	if n := len(reader.volume.all()); n != 1 {
+		t.Errorf("%d volume keys at once", n)
+	}
+	reader.volume.mu.Lock()
+	for key, n := range reader.volume.verdicts {
+		n.when = n.when.Add(-lookEvery)
+		reader.volume.verdicts[key] = n
+	}
+	reader.volume.mu.Unlock()
+	must(t, reader.look(t.Context(), time.Now()))
+	if n := len(reader.volume.all()); n != 2 {
+		t.Errorf("%d volume keys after it was permitted, want 2", n)
+	}
+	var out bytes.Buffer
+	if _, err := reader.GetFile(t.Context(), "new", &out, nil); err != nil || out.String() != "words" {
+		t.Errorf("got %q, %v", out.String(), err)
 	}
 }

@@ -14,15 +14,14 @@ import (
 
 // read reads the records with these keys. ErrNotFound says that a revision was replaced since they were listed; with last an older one is taken
 // then.
-func (s *records) read(ctx context.Context, list map[string]string, last bool) ([]*volumeEntry, error) {
+func (s *records) read(ctx context.Context, list map[string]listedRecord, last bool) ([]*volumeEntry, error) {
 	var entries, waiting []*volumeEntry
-	s.etags = list
-	for id, revisions := range groupRevisions(s.root, maps.Keys(list)) {
-		e := &volumeEntry{id: id, revisions: revisions, parsed: make(map[string]parsedRecord)}
+	s.listed = list
+	for _, e := range s.byAge(groupRevisions(s.root, maps.Keys(list))) {
 		entries = append(entries, e)
 		switch {
 		case s.reuse(e):
-		case s.fresh || !s.anyKnown() || s.known(id):
+		case s.fresh || !s.anyKnown() || e.expected:
 			if err := s.readEntry(ctx, e, last); err != nil {
 				return nil, err
 			}
@@ -49,6 +48,7 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 				tied, err = s.tiedAmong(ctx, by, e, last)
 			}
 			if err == nil && tied {
+				e.expected = true
 				more, err = true, s.readEntry(ctx, e, last)
 			}
 			if err != nil {
@@ -67,7 +67,7 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 		}
 		for key, p := range e.parsed {
 			if p.err == nil {
-				s.b.volume.note(key, verdict{etag: s.etags[key], err: ErrUnvouched, by: by})
+				s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: ErrUnvouched, by: by})
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (s *records) isUntied(e *volumeEntry, by string) bool {
 // verdict is what became of a revision before, if it is the same object.
 func (s *records) verdict(key string) (verdict, bool) {
 	old, ok := s.b.volume.verdict(key)
-	return old, ok && old.etag == s.etags[key] && old.etag != "" && s.from.IsZero() && s.code == ""
+	return old, ok && !old.stale() && old.etag == s.listed[key].etag && old.etag != "" && s.from.IsZero() && s.code == ""
 }
 
 // vouching are the keys that are open and that no known key retires. What others retire decides stand, when all are open.
@@ -151,7 +151,7 @@ func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.
 		err = s.belongs(r)
 	}
 	if errors.Is(err, ErrRecordForged) || errors.Is(err, ErrElsewhere) {
-		s.b.volume.note(key, verdict{etag: s.etags[key], err: err})
+		s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: err})
 	}
 	e.parsed[key] = parsedRecord{r, err}
 	return r, err
@@ -171,8 +171,18 @@ func ofItsOwn(err error, last bool) bool {
 	return false
 }
 
-// revision opens one revision. A volume key that is open already tells without any further key whether it was made by a holder.
+// revision opens one revision, once.
 func (s *records) revision(ctx context.Context, e *volumeEntry, key string) (*keys.Record, *keys.VolumeKey, error) {
+	if t, ok := e.tried[key]; ok {
+		return t.record, t.key, t.err
+	}
+	r, k, err := s.openRevision(ctx, e, key)
+	e.tried[key] = triedRecord{r, k, err}
+	return r, k, err
+}
+
+// openRevision opens one revision. A volume key that is open already tells without any further key whether it was made by a holder.
+func (s *records) openRevision(ctx context.Context, e *volumeEntry, key string) (*keys.Record, *keys.VolumeKey, error) {
 	r, err := s.parse(ctx, e, key)
 	if err != nil {
 		return nil, nil, err
@@ -186,15 +196,15 @@ func (s *records) revision(ctx context.Context, e *volumeEntry, key string) (*ke
 	case ok && errors.Is(old.err, keys.ErrNoSlot):
 		return r, nil, old.err
 	default:
-		k, err = s.open(ctx, r)
+		k, err = s.open(ctx, r, e.expected)
 	}
 	switch {
 	case errors.Is(err, keys.ErrForged):
 		err = fmt.Errorf("%w: %w", ErrRecordForged, err)
-		s.b.volume.note(key, verdict{etag: s.etags[key], err: err})
+		s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: err})
 		return nil, nil, err
 	case errors.Is(err, keys.ErrNoSlot):
-		s.b.volume.note(key, verdict{etag: s.etags[key], record: r, err: err})
+		s.b.volume.note(key, verdict{etag: s.listed[key].etag, record: r, err: err})
 	}
 	return r, k, err
 }
@@ -210,6 +220,9 @@ type shutRecord struct {
 // holder, as it was when our slot was removed: then an older one is no better than a record that was rolled back.
 func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
 	var shut []shutRecord
+	if len(e.revisions) > 1 {
+		_, _, _ = s.revision(ctx, e, s.likeliest(e)) // when this one opens, the volume key tells of all others what they are
+	}
 	e.record, e.forged = nil, nil
 	for _, key := range e.revisions {
 		r, k, err := s.revision(ctx, e, key)

@@ -1,11 +1,9 @@
 package object
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -44,8 +42,8 @@ type records struct {
 	fresh   bool                   // the volume is being made: all that is bound to this place counts
 
 	root    string
-	etags   map[string]string // of what was listed, by key
-	entries []*volumeEntry    // by id
+	listed  map[string]listedRecord // by key
+	entries []*volumeEntry          // by id
 	retired map[keys.VolumeID]bool
 	apart   error // why none of several counts
 }
@@ -60,13 +58,22 @@ type volumeEntry struct {
 	forged    error           // the first revision that is not authentic, belongs elsewhere, or cannot be read
 	news      bool            // it counts, and this machine did not know it
 
-	parsed map[string]parsedRecord // revisions that were read, by key
-	told   bool                    // it was found to count for nothing before, and not read again
+	expected bool                    // this machine knows it, or what it knows vouches for it
+	parsed   map[string]parsedRecord // revisions that were read, by key
+	tried    map[string]triedRecord  // revisions on which the keys were tried, by key
+	told     bool                    // it was found to count for nothing before, and not read again
 }
 
 // parsedRecord is a revision as it was read, or why it was not.
 type parsedRecord struct {
 	record *keys.Record
+	err    error
+}
+
+// triedRecord is what came of a revision.
+type triedRecord struct {
+	record *keys.Record
+	key    *keys.VolumeKey
 	err    error
 }
 
@@ -125,41 +132,6 @@ func (s *records) load(ctx context.Context) error {
 	return nil
 }
 
-// listRecords lists all that lies where records of a root do: ETags by key.
-func (b *Bucket) listRecords(ctx context.Context, root string) (list map[string]string, err error) {
-	list = make(map[string]string)
-	err = b.oss.ListAll(ctx, oss.ListOptions{Prefix: root + volumeDir}, func(p oss.Page) error {
-		for _, e := range p.Objects {
-			list[e.Key] = e.ETag
-		}
-		if len(list) > maxRecordObjects {
-			return errManyRecords
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for the volume record: %w", err)
-	}
-	return list, nil
-}
-
-// groupRevisions sorts the keys of records by volume key, newest revision first. Other names are left out.
-func groupRevisions(root string, list iter.Seq[string]) map[keys.VolumeID][]string {
-	groups := make(map[keys.VolumeID][]string)
-	for key := range list {
-		name, revision, ok := strings.Cut(strings.TrimPrefix(key, root+volumeDir), "/")
-		id, err := keys.ParseVolumeID(name)
-		if !ok || err != nil || len(revision) != revisionDigits || strings.Trim(revision, "0123456789") != "" {
-			continue
-		}
-		groups[id] = append(groups[id], key)
-	}
-	for id := range groups {
-		slices.SortFunc(groups[id], func(a, b string) int { return cmp.Compare(b, a) })
-	}
-	return groups
-}
-
 // looks is how often the records are listed when one was replaced by a newer revision between listing and reading, or when several hosts
 // are making the volume at this moment; apartPause is the time between two looks in that case.
 const (
@@ -169,6 +141,7 @@ const (
 
 // reload reads all records below the root, and finds out which count.
 func (s *records) reload(ctx context.Context) error {
+	s.b.volume.effort(time.Now()).Retry()
 	for look := 1; ; look++ {
 		list, err := s.b.listRecords(ctx, s.root)
 		if err != nil {
@@ -215,12 +188,13 @@ func (b *Bucket) belongs(r *keys.Record, root string) error {
 }
 
 // open opens a record with the keys, or else with the recovery code.
-func (s *records) open(ctx context.Context, r *keys.Record) (*keys.VolumeKey, error) {
-	k, err := r.Open(ctx, s.b.ring)
+func (s *records) open(ctx context.Context, r *keys.Record, expected bool) (*keys.VolumeKey, error) {
+	effort := s.b.volume.effort(time.Now())
+	k, err := effort.Open(ctx, r, s.b.ring, expected)
 	if err == nil || s.code == "" || errors.Is(err, keys.ErrForged) || ctx.Err() != nil {
 		return k, err
 	}
-	k, codeErr := r.OpenRecovery(s.code)
+	k, codeErr := effort.OpenRecovery(r, s.code, expected)
 	switch {
 	case codeErr == nil:
 		return k, nil

@@ -1,7 +1,9 @@
 package object
 
 import (
+	"errors"
 	"maps"
+	"time"
 
 	"github.com/ossencfs/ossencfs/keys"
 )
@@ -13,6 +15,12 @@ type verdict struct {
 	record *keys.Record // nil: it is not authentic, belongs elsewhere, counts for nothing, or is one of too many
 	err    error
 	by     string // with ErrUnvouched: the volume keys that could have vouched for it
+	when   time.Time
+}
+
+// stale reports whether it may be another one by now: what KMS denies it may permit later. What is wrong with the record itself stays so.
+func (n verdict) stale() bool {
+	return errors.Is(n.err, keys.ErrKMSDenied) && time.Since(n.when) >= lookEvery
 }
 
 // maxVerdicts is from how many on they hold no record: more keys than a volume has.
@@ -30,6 +38,7 @@ func (v *volume) verdict(key string) (verdict, bool) {
 func (v *volume) note(key string, n verdict) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	n.when = time.Now()
 	if v.verdicts == nil {
 		v.verdicts = make(map[string]verdict)
 	}
@@ -40,8 +49,18 @@ func (v *volume) note(key string, n verdict) {
 }
 
 // keepVerdicts forgets what became of objects that are gone.
-func (v *volume) keepVerdicts(list map[string]string) {
+func (v *volume) keepVerdicts(list map[string]listedRecord) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	maps.DeleteFunc(v.verdicts, func(key string, _ verdict) bool { _, there := list[key]; return !there })
+}
+
+// effort is what may be spent in vain on records, which is renewed as often as they are read of our own accord.
+func (v *volume) effort(now time.Time) *keys.Effort {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.spent == nil || now.Sub(v.spentSince) >= lookEvery {
+		v.spent, v.spentSince = new(keys.Effort), now
+	}
+	return v.spent
 }

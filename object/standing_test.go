@@ -103,7 +103,7 @@ func FuzzRecordsBesideRecords(f *testing.F) {
 			if err != nil || r.find(p.ID) != nil || r.belongs(p) != nil {
 				continue
 			}
-			k, err := r.open(t.Context(), p)
+			k, err := r.open(t.Context(), p, true)
 			if err != nil {
 				continue
 			}

@@ -25,11 +25,13 @@ type volume struct {
 	missing   bool                    // a bucket with objects was opened for reading without a record
 	made      bool                    // by this bucket
 
-	verdicts  map[string]verdict // what became of objects among the records, by key
-	looked    time.Time          // when the last look that succeeded was begun
-	tried     time.Time          // when the last one was begun, which ended with triedErr
-	triedErr  error
-	strangers map[keys.HostID]time.Time // hosts of tags that no record had, and when that was seen
+	verdicts   map[string]verdict // what became of objects among the records, by key
+	spent      *keys.Effort       // on records in vain, since the next field
+	spentSince time.Time
+	looked     time.Time // when the last look that succeeded was begun
+	tried      time.Time // when the last one was begun, which ended with triedErr
+	triedErr   error
+	strangers  map[keys.HostID]time.Time // hosts of tags that no record had, and when that was seen
 
 	host   *keys.HostKey      // of a write-only host, with the next field; else nil
 	public *keys.VolumePublic // what such a host seals for
@@ -107,6 +109,19 @@ func (v *volume) hostOf(id keys.VolumeID, host keys.HostID) (keys.Host, bool) {
 		return keys.Host{}, false
 	}
 	return r.Host(host)
+}
+
+// vouches reports whether a volume key that is open endorses a record, or was endorsed by its key.
+func (v *volume) vouches(r *keys.Record) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for id, k := range v.keys {
+		names := v.records[id] != nil && slices.ContainsFunc(v.records[id].Endorsements, func(x keys.Endorsement) bool { return x.By == r.ID })
+		if names || r.EndorsedBy(k) {
+			return true
+		}
+	}
+	return false
 }
 
 // VolumeInfo is what may be shown of the open volume.

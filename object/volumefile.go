@@ -134,7 +134,7 @@ func (v *Volumes) openImported(ctx context.Context, parsed []*keys.Record) ([]*v
 	for _, r := range parsed {
 		k, err := (*keys.VolumeKey)(nil), file.belongs(r)
 		if err == nil {
-			k, err = file.open(ctx, r)
+			k, err = file.open(ctx, r, true)
 		}
 		if errors.Is(err, keys.ErrNoSlot) {
 			err = fmt.Errorf("%w: %w", ErrWrongKey, err)

@@ -120,36 +120,6 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
-// TestPlantedRecordsCostNothing: on a machine that knows the volume no key is tried on records that nobody vouches for.
-func TestPlantedRecordsCostNothing(t *testing.T) {
-	e := newEstate(t, func(s *emulator.Server) keys.MasterKey {
-		return got[*keys.KMS](t)(keys.NewKMS(keys.KMSConfig{KeyID: s.KMSKeyID(), Region: s.Region(), Endpoint: s.KMSEndpoint(), QPS: 10_000,
-			Credentials: func(context.Context) (string, string, string, error) {
-				return s.AccessKeyID(), s.AccessKeySecret(), "", nil
-			}}))
-	})
-	ours := e.record(t, testenv.Bucket, e.recordsOf(testenv.Bucket, "")[0])
-	for i := range 5 {
-		var slots []keys.Slot
-		for n := range 64 {
-			slots = append(slots, keys.Slot{Type: "kms", Key: fmt.Sprint("kms:made-up-", n), Wrapped: ours.Slots[0].Wrapped})
-		}
-		like := ours.Next()
-		like.ID[0] ^= byte(i + 1)
-		key, s := e.junkOf(t, like, 1, slots...)
-		e.before[key] = s
-	}
-	e.set(t, testenv.Bucket, e.before)
-	for _, m := range machines[:2] {
-		o := m.o(t, e)
-		e.s.ResetRequests()
-		must(t, e.open(t, testenv.Bucket, o).VerifyKey(context.Background()))
-		if n := e.s.Requests()["Decrypt"]; n > 2 {
-			t.Errorf("%s: %d calls of KMS", m.name, n)
-		}
-	}
-}
-
 // TestPlantedRecordsStopNoCommand: records beside that name slots and hosts keep no key command from its work.
 func TestPlantedRecordsStopNoCommand(t *testing.T) {
 	e := rsaEstate(t)

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/keys"
@@ -25,6 +27,7 @@ type estate struct {
 	inner         map[string]stored // the volume of a directory that was there before, and is gone
 	bundle        *keys.Bundle      // of a write-only host of it
 	colleagueKeys []*keys.VolumeKey // what the colleague can open
+	ahead         atomic.Int64      // how far the bucket's clock is ahead, in nanoseconds
 }
 
 const secondBucket = "second"
@@ -32,10 +35,12 @@ const secondBucket = "second"
 // newEstate makes both buckets.
 func newEstate(t *testing.T, master func(s *emulator.Server) keys.MasterKey) *estate {
 	t.Helper()
-	s, err := emulator.Start(emulator.Options{Buckets: []string{testenv.Bucket, secondBucket, "copied"}})
+	e := &estate{}
+	s, err := emulator.Start(emulator.Options{Buckets: []string{testenv.Bucket, secondBucket, "copied"},
+		Now: func() time.Time { return time.Now().Add(time.Duration(e.ahead.Load())) }})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	e := &estate{s: s, master: master(s)}
+	e.s, e.master = s, master(s)
 	e.colleague, err = keys.GenerateRSA(2048, nil)
 	must(t, err)
 	ctx := context.Background()
