@@ -91,6 +91,13 @@ func (r *Record) Next() *Record {
 	return &next
 }
 
+// Outline is a copy of what tells which volume key the record is of and who vouches for it, to be kept where there are many. It has no slots
+// and hosts: it does not open, and MadeBy is false of it.
+func (r *Record) Outline() *Record {
+	return &Record{ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, Place: r.Place, Revision: r.Revision, Public: r.Public, Made: r.Made,
+		Endorsements: r.Endorsements}
+}
+
 // Volume is the public side of the volume key; to be believed like the record itself.
 func (r *Record) Volume() *VolumePublic {
 	return &VolumePublic{ID: r.ID, Epoch: r.Epoch, Authentic: r.Authentic, Place: r.Place, HPKE: bytes.Clone(r.Public)}

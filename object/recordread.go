@@ -16,7 +16,7 @@ import (
 // then.
 func (s *records) read(ctx context.Context, list map[string]listedRecord, last bool) ([]*volumeEntry, error) {
 	var entries, waiting []*volumeEntry
-	s.listed = list
+	s.listed, s.held = list, 0
 	for _, e := range s.byAge(groupRevisions(s.root, maps.Keys(list))) {
 		entries = append(entries, e)
 		switch {
@@ -41,8 +41,8 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 	for more := true; more; {
 		more = false
 		var left []*volumeEntry
+		by := s.vouching(entries)
 		for _, e := range waiting {
-			by := s.vouching(entries)
 			tied, err := slices.ContainsFunc(by, func(by *volumeEntry) bool { return by.names(e.id) }), error(nil)
 			if e.told = !tied && s.isUntied(e, idsOf(by)); !tied && !e.told {
 				tied, err = s.tiedAmong(ctx, by, e, last)
@@ -50,6 +50,7 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 			if err == nil && tied {
 				e.expected = true
 				more, err = true, s.readEntry(ctx, e, last)
+				by = s.vouching(entries)
 			}
 			if err != nil {
 				return err
@@ -101,7 +102,7 @@ func (s *records) tiedAmong(ctx context.Context, by []*volumeEntry, e *volumeEnt
 	e.record, e.forged = nil, nil
 	var readable []*keys.Record
 	for _, key := range e.revisions {
-		r, err := s.parse(ctx, e, key)
+		r, err := s.glance(ctx, e, key)
 		switch {
 		case err == nil:
 			readable, e.record = append(readable, r), cmp.Or(e.record, r)
@@ -131,9 +132,21 @@ func (s *records) reuse(e *volumeEntry) bool {
 	return true
 }
 
-// parse reads a revision that belongs here, once.
+// glance is parse where an outline is enough.
+func (s *records) glance(ctx context.Context, e *volumeEntry, key string) (*keys.Record, error) {
+	p, ok := e.parsed[key]
+	if !ok {
+		r, err := s.parse(ctx, e, key)
+		if p, ok = e.parsed[key]; !ok {
+			return r, err
+		}
+	}
+	return p.record, p.err
+}
+
+// parse reads a revision that belongs here, once, or again where only an outline was kept.
 func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.Record, error) {
-	if p, ok := e.parsed[key]; ok {
+	if p, ok := e.parsed[key]; ok && !p.outline {
 		return p.record, p.err
 	}
 	old, ok := s.verdict(key)
@@ -153,7 +166,11 @@ func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.
 	if errors.Is(err, ErrRecordForged) || errors.Is(err, ErrElsewhere) {
 		s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: err})
 	}
-	e.parsed[key] = parsedRecord{r, err}
+	p := parsedRecord{record: r, err: err}
+	if s.held++; s.held > maxHeld && r != nil {
+		p.record, p.outline = r.Outline(), true
+	}
+	e.parsed[key] = p
 	return r, err
 }
 
@@ -171,12 +188,15 @@ func ofItsOwn(err error, last bool) bool {
 	return false
 }
 
-// revision opens one revision, once.
+// revision opens one revision, once. Of one that does not open it may be the outline.
 func (s *records) revision(ctx context.Context, e *volumeEntry, key string) (*keys.Record, *keys.VolumeKey, error) {
 	if t, ok := e.tried[key]; ok {
 		return t.record, t.key, t.err
 	}
 	r, k, err := s.openRevision(ctx, e, key)
+	if p := e.parsed[key]; p.outline && r != nil && err != nil {
+		r = p.record
+	}
 	e.tried[key] = triedRecord{r, k, err}
 	return r, k, err
 }
@@ -212,7 +232,7 @@ func (s *records) openRevision(ctx context.Context, e *volumeEntry, key string) 
 // shutRecord is a revision that no key opens.
 type shutRecord struct {
 	key    string
-	record *keys.Record
+	record *keys.Record // or its outline
 	err    error
 }
 
@@ -228,8 +248,7 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 		r, k, err := s.revision(ctx, e, key)
 		switch {
 		case err == nil:
-			e.take(r, k, shut)
-			return nil
+			return s.take(ctx, e, r, k, shut)
 		case ofItsOwn(err, last):
 			e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", key, err))
 		case r == nil || ctx.Err() != nil:
@@ -239,20 +258,35 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 		}
 	}
 	e.failed = e.forged
-	if len(shut) > 0 {
-		e.record, e.failed = shut[0].record, shut[0].err
+	if len(shut) == 0 {
+		return nil
 	}
-	return nil
+	e.record, e.failed = shut[0].record, shut[0].err
+	if !e.expected {
+		return nil
+	}
+	r, err := s.parse(ctx, e, shut[0].key)
+	if err == nil {
+		e.record = r
+	}
+	return err
 }
 
 // take takes a revision that opens, unless a newer one that does not was made by a holder of the same key.
-func (e *volumeEntry) take(r *keys.Record, k *keys.VolumeKey, newer []shutRecord) {
+func (s *records) take(ctx context.Context, e *volumeEntry, r *keys.Record, k *keys.VolumeKey, newer []shutRecord) error {
 	for _, n := range newer {
-		if n.record.MadeBy(k) {
-			e.record, e.failed = n.record, n.err
-			return
+		whole, err := s.parse(ctx, e, n.key)
+		switch {
+		case err == nil && whole.MadeBy(k):
+			e.record, e.failed = whole, n.err
+			return nil
+		case err == nil:
+			err = fmt.Errorf("%w: %w", ErrRecordForged, keys.ErrForged)
+		case !ofItsOwn(err, true):
+			return err
 		}
-		e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w: %w", n.key, ErrRecordForged, keys.ErrForged))
+		e.forged = cmp.Or(e.forged, fmt.Errorf("%q: %w", n.key, err))
 	}
 	e.record, e.secret = r, k
+	return nil
 }

@@ -45,8 +45,13 @@ type records struct {
 	listed  map[string]listedRecord // by key
 	entries []*volumeEntry          // by id
 	retired map[keys.VolumeID]bool
+	held    int   // records that are kept whole
 	apart   error // why none of several counts
 }
+
+// maxHeld is how many records are kept whole while they are read: one has up to maxRecord bytes, and whoever can write to the bucket can plant
+// thousands. Of further ones an outline is kept, and they are read again where that is not enough.
+const maxHeld = 128
 
 // volumeEntry is one volume key.
 type volumeEntry struct {
@@ -66,8 +71,9 @@ type volumeEntry struct {
 
 // parsedRecord is a revision as it was read, or why it was not.
 type parsedRecord struct {
-	record *keys.Record
-	err    error
+	record  *keys.Record
+	err     error
+	outline bool // the record is an outline of what was read
 }
 
 // triedRecord is what came of a revision.
