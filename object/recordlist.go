@@ -82,12 +82,17 @@ func (s *records) oldest(e *volumeEntry) string {
 	})
 }
 
-// likeliest is the revision that is genuine if any is: the one that this machine has seen, or else the one that was written first.
-func (s *records) likeliest(e *volumeEntry) string {
+// likeliest are the revisions that are genuine if any is: the one that this machine has seen, that which was written first, and the one with the
+// smallest number, since who changes a record removes what has smaller ones. Of a single revision there is nothing to choose.
+func (s *records) likeliest(e *volumeEntry) []string {
+	if len(e.revisions) == 1 {
+		return nil
+	}
+	list := []string{s.oldest(e), e.revisions[len(e.revisions)-1]}
 	if pin, ok := s.pinned.Keys[e.id.String()]; ok {
 		if key := recordKey(s.root, &keys.Record{ID: e.id, Revision: pin.Revision}); slices.Contains(e.revisions, key) {
-			return key
+			return append([]string{key}, list...)
 		}
 	}
-	return s.oldest(e)
+	return list
 }

@@ -240,8 +240,10 @@ type shutRecord struct {
 // holder, as it was when our slot was removed: then an older one is no better than a record that was rolled back.
 func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) error {
 	var shut []shutRecord
-	if len(e.revisions) > 1 {
-		_, _, _ = s.revision(ctx, e, s.likeliest(e)) // when this one opens, the volume key tells of all others what they are
+	for _, key := range s.likeliest(e) { // when one opens, the volume key tells of all others what they are
+		if _, _, err := s.revision(ctx, e, key); err == nil {
+			break
+		}
 	}
 	e.record, e.forged = nil, nil
 	for _, key := range e.revisions {

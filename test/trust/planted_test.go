@@ -155,6 +155,27 @@ func TestTooManyPlanted(t *testing.T) {
 	must(t, e.open(t, testenv.Bucket, object.Options{VolumeIDs: e.ours}).VerifyKey(context.Background()))
 }
 
+// TestPlantedBeforeAChange: what stood beside our record before it was changed, and is older than it now, keeps no machine out that knows the volume.
+func TestPlantedBeforeAChange(t *testing.T) {
+	e := kmsEstate(t)
+	ctx := context.Background()
+	ours := e.record(t, testenv.Bucket, e.recordsOf(testenv.Bucket, "")[0])
+	for _, m := range machines[:2] {
+		e.set(t, testenv.Bucket, e.before)
+		o := m.o(t, e)
+		floods[len(floods)-1].do(t, e, ours)
+		e.ahead.Add(int64(2 * time.Second))
+		must(t, v2(e.volumes(t, testenv.Bucket, object.Options{VolumeIDs: e.ours}).AddSlot(ctx, e.colleague)))
+		e.s.ResetRequests()
+		if err := e.open(t, testenv.Bucket, o).VerifyKey(ctx); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+		if n := e.s.Requests()["Decrypt"]; n > 3 {
+			t.Errorf("%s: %d calls", m.name, n)
+		}
+	}
+}
+
 // TestCodesArePlanted: a recovery code is tried on a few planted slots, and not on all.
 func TestCodesArePlanted(t *testing.T) {
 	e := rsaEstate(t)
