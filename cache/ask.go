@@ -127,7 +127,7 @@ func (c *Cache) fetchAlong(ctx context.Context, i *index.Inode, home *index.Obje
 	case object.ReasonOf(err) != object.ReasonNone:
 		info.State, info.Refusal = object.StateRefused, err
 	case err == nil:
-		if err := c.bodies.Adopt(ctx, i.Ino, home.Key, info.ETag, data, d.Content); err != nil {
+		if err := c.bodies.Adopt(ctx, i.Ino, home.Key, data, d); err != nil {
 			c.o.Logger.Warn("content that came with attributes is not kept", "path", c.keyPath(home.Key), "error", err)
 		}
 	}

@@ -219,16 +219,19 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 		a = c.defaultAttr(isDir(i), entry.Modified)
 		mode = a.Mode
 		if i.CachedGen != 0 && !isDir(i) {
-			i.Gen, i.CachedGen, i.Target = tx.NextGen(), 0, ""
+			dropContent(tx, i)
 		}
+	}
+	old, recorded, err := tx.Object(entry.Key)
+	if err == nil {
+		err = c.settleOrigin(tx, i, &old, info, note)
+	}
+	if err != nil {
+		return err
 	}
 	row := rowOf(i, entry)
 	setInfo(&row, info)
 	row.Modified = index.TimeSeen(info)
-	old, recorded, err := tx.Object(entry.Key)
-	if err != nil {
-		return err
-	}
 	back, err := superseded(tx, info)
 	if err != nil {
 		return err

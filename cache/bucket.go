@@ -57,6 +57,9 @@ type Bucket interface {
 	// SetHistory tells the bucket what this cache remembers of keys, and Trust is which objects of others it accepts.
 	SetHistory(object.History)
 	Trust() object.Trust
+	// Retired reports whether nothing counts any more that rests on the word of a volume key, and RetiredVolumes lists these keys.
+	Retired(volume object.ID) bool
+	RetiredVolumes() []object.ID
 
 	// NewSealing begins a content under a fresh key, and never waits for KMS.
 	NewSealing() (*object.Sealing, error)

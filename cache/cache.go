@@ -103,7 +103,10 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		cancel()
 		return nil, err
 	}
-	if err := c.begin(); err != nil {
+	if err = c.begin(); err == nil {
+		err = c.leaveRetired()
+	}
+	if err != nil {
 		cancel()
 		return nil, errors.Join(err, c.bodies.Close())
 	}

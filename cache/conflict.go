@@ -94,7 +94,7 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *ne
 	case clean:
 		_, err := c.follow(tx, &i, &o, &entry, found, note)
 		return err
-	case kept:
+	case kept, recorded && c.lostWord(&i, &o, found):
 		return c.meet(tx, &i, &o, found, note)
 	}
 	return c.keepBoth(tx, &i, &entry, found, note)
@@ -116,6 +116,12 @@ func (c *Cache) meet(tx *index.Tx, i *index.Inode, o *index.Object, found *objec
 		return err
 	} else if !back && found.State != object.StateRefused {
 		c.takeAttr(i, o, found)
+	}
+	if c.lostWord(i, o, found) {
+		o.AttrVer, o.XattrVer = i.AttrVer, i.XattrVer // nothing can be added to it
+	}
+	if err := c.settleOrigin(tx, i, o, found, note); err != nil {
+		return err
 	}
 	i.AttrKnown = true
 	if err := c.forgetInode(tx, i.Ino, note); err != nil {

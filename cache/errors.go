@@ -44,9 +44,10 @@ var (
 	// ErrNoSpace: the local disk or the cache is full of what cannot be uploaded, the file is larger than the cache, or the
 	// extended attributes do not fit in their header.
 	ErrNoSpace = body.ErrNoSpace
-	// ErrLocked, ErrWrongSecret and ErrCorrupt: the cache folder is in use, of another key, or damaged.
+	// ErrLocked, ErrWrongSecret, ErrFormat and ErrCorrupt: the cache folder is in use, of another key, of another version, or damaged.
 	ErrLocked      = index.ErrLocked
 	ErrWrongSecret = index.ErrWrongSecret
+	ErrFormat      = index.ErrFormat
 	ErrCorrupt     = index.ErrCorrupt
 	// ErrDiskFull: the disk of the cache has no room for another file.
 	ErrDiskFull = index.ErrFull

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"bytes"
+
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -15,6 +17,20 @@ func (c *Cache) Doubt(ino Ino) error {
 		i.AttrKnown = false
 		return tx.PutInode(i)
 	})
+}
+
+// LeftRetired reports whether everything was looked through that may rest on the volume keys which are retired now.
+func (c *Cache) LeftRetired() (left bool, err error) {
+	var list []byte
+	for _, id := range c.bucket.RetiredVolumes() {
+		list = append(list, id[:]...)
+	}
+	err = c.db.View(func(tx *index.Tx) error {
+		done, _, err := tx.Meta(retiredMeta)
+		left = bytes.Equal(done, list)
+		return err
+	})
+	return left, err
 }
 
 // GiveReservedName names an inode as only a cache from before the name was reserved below the root has one.

@@ -236,7 +236,7 @@ func (c *Cache) Write(ctx context.Context, ino Ino, off int64, p []byte, by Call
 	if err := c.dropSetID(ctx, ino, by); err != nil {
 		return err
 	}
-	if err := c.bodies.Write(ctx, ino, off, p); err != nil {
+	if err := c.changing(ctx, ino, func() error { return c.bodies.Write(ctx, ino, off, p) }); err != nil {
 		return fmt.Errorf("write at %d: %w", off, err)
 	}
 	return nil
@@ -254,7 +254,7 @@ func (c *Cache) truncate(ctx context.Context, ino Ino, size int64) error {
 	if isDir(&i) {
 		return ErrIsDir
 	}
-	if err := c.bodies.Truncate(ctx, ino, size); err != nil {
+	if err := c.changing(ctx, ino, func() error { return c.bodies.Truncate(ctx, ino, size) }); err != nil {
 		return fmt.Errorf("truncate to %d: %w", size, err)
 	}
 	if c.opens.count(ino).writers > 0 {
@@ -364,7 +364,7 @@ func (c *Cache) Fallocate(ctx context.Context, ino Ino, off, length int64, mode 
 	if err := c.dropSetID(ctx, ino, by); err != nil {
 		return err
 	}
-	if err := change(); err != nil {
+	if err := c.changing(ctx, ino, change); err != nil {
 		return fmt.Errorf("allocate %d bytes at %d: %w", length, off, err)
 	}
 	return nil

@@ -49,7 +49,7 @@ func (c *Cache) follow(tx *index.Tx, i *index.Inode, o *index.Object, e *object.
 // keepOurs moves our version aside, from where it is uploaded again, and gives theirs an inode under the old name.
 func (c *Cache) keepOurs(tx *index.Tx, i *index.Inode, e *object.Entry, found *object.Info, note *news) (bool, error) {
 	parent, name := i.Parent, i.Name
-	if !i.Cached() {
+	if !i.Cached() || !c.mayReseal(i) {
 		return false, nil
 	}
 	aside, err := c.conflictName(tx, i)
@@ -89,7 +89,7 @@ func (c *Cache) keepOurs(tx *index.Tx, i *index.Inode, e *object.Entry, found *o
 // name of its own, its writer knew.
 func (c *Cache) strand(tx *index.Tx, o *index.Object, note *news) error {
 	i, ok, err := tx.Inode(o.Ino)
-	if err != nil || !ok || isDir(&i) || i.Gen != o.Gen || !i.Sealed || i.Cached() {
+	if err != nil || !ok || isDir(&i) || i.Gen != o.Gen || !i.Sealed || i.Cached() && c.mayReseal(&i) {
 		return err
 	}
 	rows, err := tx.ObjectsOf(i.Ino)

@@ -34,9 +34,9 @@ func (h history) Boxed(key string) bool {
 // setInfo writes into a row what is known of the object. Nothing that a refused one says is believed.
 func setInfo(o *index.Object, info *object.Info) {
 	o.State, o.Reason = info.State, object.ReasonOf(info.Refusal)
-	o.Upload, o.Generation = info.Upload, info.Generation
+	o.Upload, o.Generation, o.Volume = info.Upload, info.Generation, index.ID(info.Volume)
 	if o.State == object.StateRefused {
-		o.Upload, o.Generation = index.ID{}, index.ID{}
+		o.Upload, o.Generation, o.Volume = index.ID{}, index.ID{}, index.ID{}
 	}
 }
 

@@ -78,6 +78,7 @@ type Info struct {
 	XattrErr   error     // why Attr.Xattrs could not be opened; the rest of Info is right
 
 	State   State  // who wrote it, as far as can be proved
+	Volume  ID     // volume key on whose word content and attributes rest; of two, by box and tag, the one of the earlier epoch; zero: on none
 	Refusal error  // StateRefused: why
 	Dialect string // header sets it carries: "both", "current", "legacy"; empty: none
 	KeyID   string // master key of this keyring that its headers are wrapped under, where its box tells; else empty

@@ -279,3 +279,27 @@ func TestDeniedSlotIsTriedAgain(t *testing.T) {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
 }
+
+// TestOfARetiredOrigin: a body that came from the bucket under a volume key is not stored any more once that was retired, also by a bucket that has to
+// look before it knows; what rests on no key is.
+func TestOfARetiredOrigin(t *testing.T) {
+	_, reader, list := retiredEpoch(t)
+	reader.volume.setLooked(reader.volume.lastLook().Add(-lookEvery))
+	put := func(origin ID) error {
+		sealed, body := sealedBody(t, []byte("words"))
+		_, err := reader.Put(t.Context(), PutRequest{Key: "again", Body: body, Sealed: sealed, Origin: origin, Upload: NewID(), Attr: Attr{Mode: ModeRegular | 0o600}})
+		return err
+	}
+	for _, origin := range []ID{ID(list[0]), SomeVolume} {
+		if err := put(origin); !errors.Is(err, ErrRetired) || !NoEffect(err) {
+			t.Errorf("%s: got %v, want ErrRetired without effect", origin, err)
+		}
+	}
+	must(t, put(ID{}))
+	info, err := reader.Head(t.Context(), "ours")
+	must(t, err)
+	if reader.Retired(info.Volume) || info.Volume.IsZero() {
+		t.Errorf("what was rewrapped rests on %s", info.Volume)
+	}
+	must(t, put(info.Volume))
+}

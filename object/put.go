@@ -25,6 +25,9 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, fmt.Errorf("put %.100q: no sealed body: %w", r.Key, ErrInvalid)
 	}
 	single := r.Sealed.Size() <= b.opt.MultipartThreshold
+	if b.freshen(ctx); b.Retired(r.Origin) {
+		return Info{}, before(fmt.Errorf("put %.100q: its content came from the bucket: %w", r.Key, ErrRetired))
+	}
 	if !r.Generation.IsZero() && r.Sealed.Tags().Separate() {
 		return Info{}, fmt.Errorf("put %.100q: a body of %d bytes keeps its generation: %w", r.Key, r.Sealed.Size(), ErrInvalid)
 	}

@@ -124,6 +124,7 @@ func (b *Bucket) applyTags(full string, tags map[string]string, i *Info) bool {
 		a := t.over(i.Attr)
 		a.Mode = modeFor(i.Key, a.Mode)
 		i.Attr, i.HasAttr, i.Upload, i.Change = a, true, t.upload, t.change
+		i.Volume = b.volume.earlier(i.Volume, ID(t.under))
 		b.heard(t, i)
 	}
 	return len(found.valid) > 0

@@ -43,6 +43,10 @@ type PutRequest struct {
 	IfAbsent   bool // fail with ErrExists when the object exists; void in versioned buckets
 	Over       []ID // what it replaces: Info.Past of the object that was looked at
 
+	// Origin is the volume key on whose word the body rests, where it came from the bucket, as Info.Volume; zero: it was written here. Once that key
+	// is retired nothing is stored that rests on it: ErrRetired.
+	Origin ID
+
 	// Stage holds the begin of the body, which Body need not have any more; nil: Body has all.
 	Stage *Stage
 	// Multipart is the state that an earlier attempt of the same request saved, or nil. A state of another request, or

@@ -71,6 +71,8 @@ type History interface {
 	// Boxed reports whether a box was ever seen at a key, and the object there was not removed or replaced by this
 	// machine since. Such an object is never accepted without one.
 	Boxed(key string) bool
+	// Retired is told that other volume keys are retired now, as Bucket.RetiredVolumes lists them. It must return at once.
+	Retired()
 }
 
 // NoticeKind is a kind of Notice.

@@ -205,7 +205,11 @@ func (b *Bucket) adoptRecords(s *records) error {
 	if err := s.none(); err != nil {
 		return err
 	}
+	before := b.RetiredVolumes()
 	b.volume.adopt(s)
+	if h := b.history.Load(); h != nil && !slices.Equal(before, b.RetiredVolumes()) {
+		(*h).Retired()
+	}
 	changed := false
 	for _, e := range s.opened() {
 		changed = s.pinned.note(s.root, e.record) || changed

@@ -134,7 +134,7 @@ func (s *Store) WriteSmall(tx *index.Tx, in *index.Inode, data []byte) error {
 	if in.Gen == 0 || in.Sealed {
 		in.Gen = tx.NextGen()
 	}
-	in.Size, in.Sealed, in.CachedGen = int64(len(data)), true, in.Gen
+	in.Size, in.Sealed, in.CachedGen, in.Origin = int64(len(data)), true, in.Gen, index.ID{}
 	e.row.size, e.row.gen = in.Size, in.Gen
 	s.describe(&e.row, sealing.Finish())
 	if err := moveRows(tx, in.Ino, baseRow{}, e.row); err != nil {

@@ -86,7 +86,7 @@ func (s *Store) changeInode(tx *index.Tx, e *edit, in *index.Inode) error {
 	if !e.sealed {
 		if in.Sealed || in.Gen == 0 {
 			in.Gen = tx.NextGen()
-			in.Sealed, in.CachedGen = false, 0
+			in.Sealed, in.CachedGen, in.Origin = false, 0, index.ID{}
 		}
 		now := time.Now().UnixNano()
 		in.Mtime, in.Ctime, in.ChangedAt = now, now, now

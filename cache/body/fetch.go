@@ -12,6 +12,14 @@ import (
 	"github.com/ossencfs/ossencfs/object"
 )
 
+// origin is what bytes came under: their content key, and the volume key that vouched for them.
+type origin struct {
+	key    *object.ContentKey
+	volume index.ID
+}
+
+func originOf(d *object.Download) origin { return origin{d.Content, index.ID(d.Info.Volume)} }
+
 // Fetch brings the whole content into the cache; CachedGen = Gen of the inode afterwards. Nothing happens when it is here.
 // Callers that come together share the requests. Errors: ErrNoSpace when the file is larger than the cache, ErrStale,
 // ErrDamaged, the context's, the Remote's.
@@ -93,7 +101,7 @@ func (s *Store) fetchSmall(ctx context.Context, b *body) error {
 		return err
 	}
 	s.ahead(ctx, in.Size)
-	data, key, err := s.getWhole(ctx, in, h, a)
+	data, from, err := s.getWhole(ctx, in, h, a)
 	if err != nil {
 		if now, lookErr := s.lookHome(b.ino, in.Gen); lookErr == nil && (now.key != h.key || now.etag != h.etag) {
 			return errMoved
@@ -104,22 +112,22 @@ func (s *Store) fetchSmall(ctx context.Context, b *body) error {
 		return fmt.Errorf("fetch %q: %w", h.key, err)
 	}
 	defer s.recycle(data)
-	return s.keepSmall(b, in, data, key)
+	return s.keepSmall(b, in, data, from)
 }
 
 // getWhole fetches an object of at most chunkSize bytes and checks it against what is known of the generation.
-func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) ([]byte, *object.ContentKey, error) {
+func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) ([]byte, origin, error) {
 	req := object.GetRequest{Key: h.key, ETag: h.etag, Generation: h.generation}
 	if a != nil && h.etag != "" {
 		req.Content = a.key
 	}
 	d, err := s.o.Remote.Get(ctx, req)
 	if err != nil {
-		return nil, nil, err
+		return nil, origin{}, err
 	}
 	defer d.Body.Close()
 	if d.TotalSize != in.Size {
-		return nil, nil, fmt.Errorf("%d bytes instead of %d: %w", d.TotalSize, in.Size, ErrStale)
+		return nil, origin{}, fmt.Errorf("%d bytes instead of %d: %w", d.TotalSize, in.Size, ErrStale)
 	}
 	data := s.buffer(int(in.Size))
 	if _, err = io.ReadFull(d.Body, data); err == nil {
@@ -137,9 +145,9 @@ func (s *Store) getWhole(ctx context.Context, in index.Inode, h home, a *base) (
 	}
 	if err != nil {
 		s.recycle(data)
-		return nil, nil, err
+		return nil, origin{}, err
 	}
-	return data, d.Content, nil
+	return data, originOf(d), nil
 }
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -158,7 +166,7 @@ func checkDigest(a *base, crc uint64) error {
 }
 
 // keepSmall makes fetched ciphertext the content of b, if it still belongs to the inode's generation.
-func (s *Store) keepSmall(b *body, in index.Inode, data []byte, key *object.ContentKey) error {
+func (s *Store) keepSmall(b *body, in index.Inode, data []byte, from origin) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, err := s.currentLocked(b)
@@ -168,14 +176,14 @@ func (s *Store) keepSmall(b *body, in index.Inode, data []byte, key *object.Cont
 	if now.Gen != in.Gen || b.hereLocked(now) {
 		return nil
 	}
-	return s.keepLocked(b, now, data, key, nil)
+	return s.keepLocked(b, now, data, from, nil)
 }
 
 // keepLocked makes fetched ciphertext the content of b, which is not here, unless check refuses that.
-func (s *Store) keepLocked(b *body, in index.Inode, data []byte, key *object.ContentKey, check func(*index.Tx) error) error {
+func (s *Store) keepLocked(b *body, in index.Inode, data []byte, from origin, check func(*index.Tx) error) error {
 	e := b.editLocked(in)
 	e.check = check
-	s.adoptFetched(e, in.Gen, key)
+	s.adoptFetched(e, in.Gen, from.key)
 	e.row.size = 0
 	if err := s.place(e, data, 0); err != nil {
 		s.unreserve(e)
@@ -183,7 +191,7 @@ func (s *Store) keepLocked(b *body, in index.Inode, data []byte, key *object.Con
 		return err
 	}
 	e.row.size = int64(len(data))
-	return s.commitFetched(b, e, in.Gen)
+	return s.commitFetched(b, e, in.Gen, from.volume)
 }
 
 // adoptFetched prepares e for content of a generation that was fetched under key. What is known of it from before stays.
@@ -196,11 +204,11 @@ func (s *Store) adoptFetched(e *edit, gen uint64, key *object.ContentKey) {
 	}
 }
 
-func (s *Store) commitFetched(b *body, e *edit, gen uint64) error {
+func (s *Store) commitFetched(b *body, e *edit, gen uint64, volume index.ID) error {
 	e.sealed, e.rec.visible = true, e.row.size
 	e.inode = func(in *index.Inode) {
 		if in.Gen == gen {
-			in.CachedGen = gen
+			in.CachedGen, in.Origin = gen, volume
 		}
 	}
 	return s.commitLocked(b, e)
@@ -253,7 +261,7 @@ func (s *Store) keepWhole(r *remote) error {
 	r.keep.Lock()
 	defer r.keep.Unlock()
 	r.mu.Lock()
-	whole, key := int64(len(r.have)) == r.chunks() && !r.kept, r.content
+	whole, from := int64(len(r.have)) == r.chunks() && !r.kept, origin{r.content, r.volume}
 	r.mu.Unlock()
 	if !whole {
 		return nil
@@ -276,10 +284,10 @@ func (s *Store) keepWhole(r *remote) error {
 		return err
 	}
 	e := b.editLocked(now)
-	s.adoptFetched(e, r.gen, key)
+	s.adoptFetched(e, r.gen, from.key)
 	e.row.file, e.row.size = r.file, r.size
 	s.files.note(r.file) // a read cache until now
-	if err := s.commitFetched(b, e, r.gen); err != nil {
+	if err := s.commitFetched(b, e, r.gen, from.volume); err != nil {
 		return err
 	}
 	r.mu.Lock()

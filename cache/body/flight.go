@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -165,7 +166,7 @@ func (r *remote) request(ctx context.Context, from, to int64) (home, *object.Dow
 	}
 	if d.TotalSize != r.size {
 		err = fmt.Errorf("inode %d: %q has %d bytes, not %d: %w", r.ino, h.key, d.TotalSize, r.size, ErrStale)
-	} else if !r.agree(d.Content) {
+	} else if !r.agree(originOf(d)) {
 		err = fmt.Errorf("inode %d: %q came under another key: %w", r.ino, h.key, ErrStale)
 	}
 	if err != nil {
@@ -174,14 +175,17 @@ func (r *remote) request(ctx context.Context, from, to int64) (home, *object.Dow
 	return h, d, nil
 }
 
-// agree makes key the one of the chunks, unless there is another already.
-func (r *remote) agree(key *object.ContentKey) bool {
+// agree makes the content key the one of the chunks, unless there is another already, and notes the volume key that vouched for the first of them.
+func (r *remote) agree(from origin) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.content == nil {
-		r.content = key
+		r.content = from.key
 	}
-	return r.content == key || r.content.Equal(key)
+	if r.volume == (index.ID{}) {
+		r.volume = from.volume
+	}
+	return r.content == from.key || r.content.Equal(from.key)
 }
 
 // failed looks after a refused request whether the content has another home now.

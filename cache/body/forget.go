@@ -136,7 +136,7 @@ func (s *Store) forgetBody(ino index.Ino, evenOpen bool) (verdict, error) {
 	e.base, e.row, e.stream, e.log, e.resetWindows = nil, baseRow{}, nil, nil, true
 	e.rec.visible = 0
 	e.sealed = true
-	e.inode = func(in *index.Inode) { in.CachedGen, in.Target, in.Xattrs = 0, "", nil }
+	e.inode = func(in *index.Inode) { in.CachedGen, in.Origin, in.Target, in.Xattrs = 0, index.ID{}, "", nil }
 	e.check = func(tx *index.Tx) error { return sentWhole(tx, ino) }
 	e.then = func(tx *index.Tx) error { return tx.DeleteBody(ino) }
 	err = s.commitLocked(b, e)

@@ -40,6 +40,7 @@ type remote struct {
 	bad     error      // the file does not match its digest, or the object is refused
 	home    home
 	content *object.ContentKey // nil until the first answer
+	volume  index.ID           // that vouched for the chunks; zero until then, or none
 	users   int                // callers that read chunks
 	have    map[int64]bool
 	order   []int64 // chunks in the order they came

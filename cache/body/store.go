@@ -38,6 +38,7 @@ type Options struct {
 	NewSealing  func() (*object.Sealing, error)               // begins each content under a fresh key, at once; nil: object.NewSealing
 	Pressure    func()                                        // called while a writer waits for room: uploads should not be put off; may be nil
 	Logger      *slog.Logger                                  // nil: nothing is logged
+	Counts      func(volume index.ID) bool                    // whether what rests on the word of a volume key counts, see index.Inode.Origin; nil: always
 	Forget      bool                                          // drop content with its keys as soon as the bucket has it and nobody has it open
 	Forgotten   func(index.Ino)                               // called when that happened; may be nil. It must return at once
 	Idle        func(rekey func([32]byte) error) (again bool) // called when everything was forgotten, with Rekey, also while Open runs; true: once more, soon. May be nil

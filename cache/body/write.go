@@ -64,6 +64,10 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 			return err
 		}
 		if b.hereLocked(in) {
+			if in.Sealed && !s.counts(in.Origin) {
+				b.mu.Unlock()
+				return fmt.Errorf("inode %d: change a part of it: %w: %w", ino, ErrUntrusted, object.ErrRetired)
+			}
 			err = s.withDisk(n, func() error { return fn(b, in) })
 			b.mu.Unlock()
 			s.noteDisk(err)
@@ -77,6 +81,11 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 			return err
 		}
 	}
+}
+
+// counts reports whether content that came from the bucket still counts. If not, what is made of it would pass for ours.
+func (s *Store) counts(origin index.ID) bool {
+	return origin == (index.ID{}) || s.o.Counts == nil || s.o.Counts(origin)
 }
 
 // withDisk runs a change of n bytes, unless the disk is so full that they would take what the index needs.

@@ -424,7 +424,7 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 	case index.Put:
 		return c.o.Store.Put(ctx, object.PutRequest{
 			Key: p.Key, Body: fl.body, Stage: stageOf(fl.body), Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
-			Generation: fl.putGeneration(), Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
+			Origin: object.ID(fl.inode.Origin), Generation: fl.putGeneration(), Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
 			Progress: func(n int64) { c.counts.bytes.Add(n) },
 		})
 	case index.Copy:

@@ -8,6 +8,9 @@ import (
 	"github.com/ossencfs/ossencfs/object"
 )
 
+// errZeros says that a row has fields that it would be written without.
+var errZeros = errors.New("zeros at the end of the row")
+
 // encodeInode is the row of an inode. secret is the sealed form of Target and Xattrs, empty when there are none.
 func encodeInode(i *Inode, secret []byte) []byte {
 	e := newEncoder(128 + len(i.Name) + len(secret))
@@ -32,9 +35,12 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e.uint(i.PathSeq)
 	e.uint(i.CommitSeq)
 	e.bytes(secret)
-	if i.Unproven != 0 || i.Tight != 0 {
+	if i.Unproven != 0 || i.Tight != 0 || i.Origin != (ID{}) {
 		e.uint(uint64(i.Unproven))
 		e.uint(i.Tight)
+	}
+	if i.Origin != (ID{}) {
+		e.id(i.Origin)
 	}
 	return e.b
 }
@@ -58,8 +64,14 @@ func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
 	i.PathSeq, i.CommitSeq = d.uint(), d.uint()
 	secret = d.raw()
 	if d.more() {
-		if i.Unproven, i.Tight = object.Fields(d.uint8()), d.uint(); i.Unproven == 0 && i.Tight == 0 {
-			d.fail(errors.New("zeros at the end of the row"))
+		i.Unproven, i.Tight = object.Fields(d.uint8()), d.uint()
+		zeros := i.Unproven == 0 && i.Tight == 0
+		if d.more() {
+			i.Origin = d.id()
+			zeros = i.Origin == (ID{})
+		}
+		if zeros {
+			d.fail(errZeros)
 		}
 	}
 	return i, secret, d.end()
@@ -112,9 +124,12 @@ func encodeObject(o *Object) []byte {
 	e.uint(o.GoneSeq)
 	e.uint(uint64(o.State))
 	e.uint(uint64(o.Reason))
-	if o.Sent != (ID{}) {
+	if o.Sent != (ID{}) || o.Volume != (ID{}) {
 		e.id(o.Sent)
 		e.id(o.Base)
+	}
+	if o.Volume != (ID{}) {
+		e.id(o.Volume)
 	}
 	return e.b
 }
@@ -128,8 +143,14 @@ func decodeObject(key string, row []byte) (Object, error) {
 	o.GoneSeq = d.uint()
 	o.State, o.Reason = object.State(d.uint8()), object.Reason(d.uint8())
 	if d.more() {
-		if o.Sent, o.Base = d.id(), d.id(); o.Sent == (ID{}) {
-			d.fail(errors.New("zero id at the end of the row"))
+		o.Sent, o.Base = d.id(), d.id()
+		zeros := o.Sent == (ID{})
+		if d.more() {
+			o.Volume = d.id()
+			zeros = o.Volume == (ID{})
+		}
+		if zeros {
+			d.fail(errZeros)
 		}
 	}
 	return o, d.end()

@@ -15,8 +15,15 @@ func TestRowsSurvive(t *testing.T) {
 		Key: "a/b", Ino: 7, Gen: 1 << 60, AttrVer: 2, XattrVer: 3, Upload: ID{1}, Generation: ID{2}, ETag: "E", Size: 1 << 40,
 		Modified: -1, GoneSeq: 9, Sent: ID{10}, Base: ID{11}, State: object.StateRefused, Reason: object.ReasonMoved,
 	}
-	if got, err := decodeObject(o.Key, encodeObject(&o)); err != nil || got != o {
-		t.Errorf("got %+v (%v), want %+v", got, err, o)
+	for _, o := range []Object{o, {Key: "k", Volume: ID{1}}, {Key: "k", Sent: ID{1}}, {Key: "k", Sent: ID{1}, Volume: ID{2}}} {
+		if got, err := decodeObject(o.Key, encodeObject(&o)); err != nil || got != o {
+			t.Errorf("got %+v (%v), want %+v", got, err, o)
+		}
+	}
+	for _, i := range []Inode{{Ino: 5, Origin: ID{1}}, {Ino: 5, Tight: 2}, {Ino: 5, Unproven: object.FieldMode, Tight: 2, Origin: ID{3}}} {
+		if got, _, err := decodeInode(i.Ino, encodeInode(&i, nil)); err != nil || !reflect.DeepEqual(got, i) {
+			t.Errorf("got %+v (%v), want %+v", got, err, i)
+		}
 	}
 	for _, p := range []Pend{
 		{Key: "k", Op: Put, Ino: 1, Gen: 2, AttrVer: 3, XattrVer: 4, Upload: ID{5}, Generation: ID{6}, State: object.StateAuthentic, IfAbsent: true, Until: 7, Multipart: []byte("m")},
@@ -60,6 +67,8 @@ func FuzzRows(f *testing.F) {
 	f.Add(encodePend(&Pend{Op: Copy, Src: "s", Multipart: []byte("x")}))
 	f.Add(encodePend(&Pend{Op: Put, Covers: "v", Over: []ID{{1}, {2}}}))
 	f.Add(encodeObject(&Object{Ino: 1, ETag: "e", Sent: ID{1}}))
+	f.Add(encodeObject(&Object{Ino: 1, ETag: "e", Volume: ID{1}}))
+	f.Add(encodeInode(&Inode{Parent: 1, Name: "n", Tight: 1, Origin: ID{1}}, nil))
 	f.Add(encodeSecret("target", map[string][]byte{"user.a": []byte("v")}))
 	f.Add(encodeUnsent([]unsentEntry{{1, 2, 3}}))
 	f.Add(binary.AppendUvarint([]byte{rowVersion}, 1<<40))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,18 +78,20 @@ type DB struct {
 	idle   *sync.Cond // users reached 0
 }
 
-// Format names the layout of the index; a program opens only the one it knows.
-const Format = "ossencfs index 1"
+// Format names the layout of the index. A program opens the one it knows, and that of before, which it makes its own.
+const Format = "ossencfs index 2"
 
 const (
 	versionFile = "VERSION"
 	versionText = Format + "\n"
+	formatWord  = "ossencfs index " // of all formats
+	textBefore  = formatWord + "1\n"
 	lockFile    = "lock"
 	secretLabel = "index check"
 	secretMeta  = "secret"
 )
 
-// Open opens the index in a folder, and makes it when the folder is absent or empty. It fails with ErrLocked, ErrWrongSecret or
+// Open opens the index in a folder, and makes it when the folder is absent or empty. It fails with ErrLocked, ErrWrongSecret, ErrFormat or
 // ErrCorrupt; the folder stays as it is then.
 func Open(dir string, o Options) (*DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -189,10 +192,13 @@ func checkVersion(dir string) (old bool, err error) {
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("open index: %w", err)
-	case string(text) != versionText:
+	case string(text) == versionText, string(text) == textBefore:
+		return true, nil
+	case strings.HasPrefix(string(text), formatWord):
+		return false, fmt.Errorf("%w: %s: %.40q, this version knows %q", ErrFormat, path, strings.TrimSpace(string(text)), Format)
+	default:
 		return false, fmt.Errorf("%w: %s: version %.40q is not known", ErrCorrupt, path, text)
 	}
-	return true, nil
 }
 
 func (d *DB) options(old bool) *pebble.Options {
@@ -248,18 +254,25 @@ func (d *DB) start(old bool) error {
 		if err := tx.PutInode(root); err != nil {
 			return err
 		}
+		if err := tx.PutMeta(originsMeta, originsKnown); err != nil {
+			return err
+		}
 		return tx.PutMeta(secretMeta, d.sealers.Load().current.seal(secretLabel, []byte(versionText)))
 	})
 	if err != nil {
 		return err
 	}
-	return writeVersion(d.dir)
+	if err := writeVersion(d.dir); err != nil {
+		return err
+	}
+	return d.knowOrigins()
 }
 
-// writeVersion notes, durably, that the folder holds an index: from then on a missing database is damage and not a beginning.
+// writeVersion notes, durably, that the folder holds an index of this format: from then on a missing database is damage and not a beginning,
+// and a program of before, which cannot read every row, does not open it.
 func writeVersion(dir string) error {
 	path := filepath.Join(dir, versionFile)
-	if _, err := os.Stat(path); err == nil {
+	if text, err := os.ReadFile(path); err == nil && string(text) == versionText {
 		return nil
 	}
 	return replaceFile(path, versionText)

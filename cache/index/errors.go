@@ -8,6 +8,8 @@ var (
 	ErrLocked = errors.New("index is in use by another mount")
 	// ErrWrongSecret: the folder was made with another Options.Secret.
 	ErrWrongSecret = errors.New("index was made with another key")
+	// ErrFormat: the index is of a format that this version does not know, most likely that of a newer one. The message has both.
+	ErrFormat = errors.New("index was written by another version")
 	// ErrCorrupt: a file of the index is damaged or missing. The message has its path.
 	ErrCorrupt = errors.New("index is damaged")
 	// ErrClosed: Close was called.

@@ -53,6 +53,9 @@ type Inode struct {
 	Unproven object.Fields
 	// Tight is the AttrVer of the last change that took rights away or gave a file to others; 0: there was none.
 	Tight uint64
+	// Origin is the volume key that vouched for the content of CachedGen when it came from the bucket, as object.Info.Volume; zero: it was written
+	// here, or no volume key vouched for it.
+	Origin ID
 }
 
 // Prove replaces the attributes that nobody has vouched for, because the inode is about to be stored as a whole: the owner becomes that of the
@@ -113,6 +116,7 @@ type Object struct {
 
 	State  object.State  // who wrote it, as far as was seen; unknown after a listing
 	Reason object.Reason // why it is refused
+	Volume ID            // object.Info.Volume of what others wrote; zero: none, or this mount wrote it
 }
 
 // TimeSeen is what a row keeps of the time that an answer tells: Last-Modified in nanoseconds; one less where a later change may show the

@@ -75,6 +75,7 @@ var explanations = []struct {
 	{cache.ErrLocked, exitCache, "another mount uses this cache folder, or still uploads from it: see `ossencfs status`; a second mount needs its own --cache-dir"},
 	{cache.ErrForeignCache, exitCache, "give each bucket and prefix its own --cache-dir"},
 	{cache.ErrWrongSecret, exitCache, "mount with the key that made this cache folder, or choose another --cache-dir"},
+	{cache.ErrFormat, exitCache, "use the version of ossencfs that used this cache folder last, or choose another --cache-dir"},
 	{cache.ErrCorrupt, exitCache, "another --cache-dir begins a new cache; files that were not uploaded are only in the damaged one, so keep it"},
 	{syscall.ENOSPC, exitFailure, "the local disk is full"},
 }

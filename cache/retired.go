@@ -1,0 +1,189 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
+)
+
+// What a machine has from the bucket was verified when it came, under a volume key that may be retired since: then a former holder can have made
+// it, and nobody would know that any more once this machine had sealed it under the key in use. So each file remembers on whose word its
+// content rests (index.Inode.Origin). When keys are retired, what rests on them is asked for again, and dropped unless the bucket has the
+// same under a key that counts; until then it is neither changed in part nor uploaded. What was written here is this machine's own.
+
+// mayReseal reports whether the content of an inode that is here may be sealed anew, in whole or in part.
+func (c *Cache) mayReseal(i *index.Inode) bool { return !c.bucket.Retired(object.ID(i.Origin)) }
+
+// Retired implements object.History.
+func (h history) Retired() {
+	h.c.work.run(func() {
+		if err := h.c.leaveRetired(); err != nil && !errors.Is(err, index.ErrClosed) {
+			h.c.o.Logger.Error("look for what rests on a retired volume key", "error", err)
+		}
+	})
+}
+
+// retiredMeta is where the index keeps for which retired volume keys everything was looked through.
+const retiredMeta = "retired"
+
+// leaveRetired has everything asked for again that rests on a volume key which is retired.
+func (c *Cache) leaveRetired() error {
+	var list []byte
+	for _, id := range c.bucket.RetiredVolumes() {
+		list = append(list, id[:]...)
+	}
+	known := false
+	err := c.db.View(func(tx *index.Tx) error {
+		before, _, err := tx.Meta(retiredMeta)
+		known = bytes.Equal(before, list)
+		return err
+	})
+	if err != nil || known {
+		return err
+	}
+	keys, err := c.onRetired()
+	for len(keys) > 0 && err == nil {
+		n := min(len(keys), importBatch)
+		err = c.doubt(keys[:n])
+		keys = keys[n:]
+	}
+	if err != nil {
+		return err
+	}
+	return c.db.Update(func(tx *index.Tx) error { return tx.PutMeta(retiredMeta, list) })
+}
+
+// onRetired lists the keys of what rests on retired volume keys, attributes or content.
+func (c *Cache) onRetired() (keys []string, err error) {
+	err = c.db.View(func(tx *index.Tx) error {
+		err := tx.ObjectsAfter("", func(o index.Object) bool {
+			if c.bucket.Retired(object.ID(o.Volume)) {
+				keys = append(keys, o.Key)
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		var inodes []index.Inode
+		err = tx.Inodes(func(i index.Inode) bool {
+			if !c.mayReseal(&i) {
+				inodes = append(inodes, i)
+			}
+			return true
+		})
+		for n := 0; n < len(inodes) && err == nil; n++ {
+			var o index.Object
+			var found bool
+			if o, found, err = homeRow(tx, &inodes[n]); found && !c.bucket.Retired(object.ID(o.Volume)) {
+				keys = append(keys, o.Key)
+			}
+		}
+		return err
+	})
+	return keys, err
+}
+
+// doubt has some objects asked for again at their next use, and at once where a program has them open.
+func (c *Cache) doubt(keys []string) error {
+	var note news
+	var open []Ino
+	c.names.Lock()
+	defer c.names.Unlock()
+	err := c.db.Update(func(tx *index.Tx) error {
+		note.clear()
+		open = open[:0]
+		for _, key := range keys {
+			o, recorded, err := tx.Object(key)
+			if err != nil {
+				return err
+			}
+			i, ok, err := tx.Inode(o.Ino)
+			switch {
+			case err != nil:
+				return err
+			case !recorded:
+				continue
+			case ok && o.Gen == i.Gen && i.Sealed && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer:
+				if c.opens.Open(i.Ino) {
+					open = append(open, i.Ino)
+				}
+				err = c.recheck(tx, &i, &o, &note)
+			default: // what was changed here is still to be sent: the look before that asks
+				o.State, o.Reason = object.StateUnknown, object.ReasonNone
+				err = c.see(tx, o, &note)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.spread(&note)
+	for _, ino := range open {
+		c.heads.join(c.heads.running, ino, c.askAlone)
+	}
+	return nil
+}
+
+// changing makes a change of content. Where that is refused because what is here rests on a retired volume key, the object is asked for: the bucket may
+// have the same under a key that counts.
+func (c *Cache) changing(ctx context.Context, ino Ino, change func() error) error {
+	err := change()
+	if !errors.Is(err, object.ErrRetired) {
+		return err
+	}
+	i, lookErr := c.inode(ino)
+	if lookErr != nil || !i.Cached() || c.mayReseal(&i) {
+		return err
+	}
+	home, lookErr := c.home(ino)
+	if lookErr == nil {
+		lookErr = c.doubt([]string{home.Key})
+	}
+	if lookErr == nil {
+		lookErr = c.known(ctx, ino)
+	}
+	if lookErr != nil {
+		return errors.Join(err, lookErr)
+	}
+	return change()
+}
+
+// settleOrigin is for when the bucket has told what an object is: its content, where it is here, rests on the word of today from then on. It is dropped
+// where it rests on a volume key that was retired, and the object is another one, or refused. The row goes along.
+func (c *Cache) settleOrigin(tx *index.Tx, i *index.Inode, o *index.Object, found *object.Info, note *news) error {
+	if i.Origin == (index.ID{}) {
+		return nil
+	}
+	holds := o.Ino == i.Ino && o.Gen == i.Gen
+	if holds && found.State == object.StateAuthentic && o.Generation == index.ID(found.Generation) {
+		i.Origin = index.ID(found.Volume)
+	}
+	if c.mayReseal(i) {
+		return nil
+	}
+	dropContent(tx, i)
+	if holds {
+		o.Gen = i.Gen
+	}
+	note.tell(func(k Kernel) { k.ForgetInode(i.Ino) })
+	return c.noteFloor(tx, i.Ino, i.Gen)
+}
+
+// dropContent gives an inode a generation of which nothing is here.
+func dropContent(tx *index.Tx, i *index.Inode) {
+	i.Gen, i.CachedGen, i.Origin, i.Target = tx.NextGen(), 0, index.ID{}, ""
+}
+
+// lostWord reports whether the object of an inode, which holds the same as before, is refused now, because the volume key was retired on whose word its
+// content rests.
+func (c *Cache) lostWord(i *index.Inode, o *index.Object, found *object.Info) bool {
+	return found.State == object.StateRefused && o.Ino == i.Ino && o.Gen == i.Gen && i.Sealed && o.ETag == found.ETag && o.Size == found.Size && !c.mayReseal(i)
+}

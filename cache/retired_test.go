@@ -1,0 +1,242 @@
+package cache_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/object"
+	"github.com/ossencfs/ossencfs/test/testenv"
+)
+
+// retirement is a mount that has files of a former holder in its cache, made under a volume key that still counts.
+type retirement struct {
+	t       *testing.T
+	env     *testenv.Env
+	former  *object.Bucket
+	volumes *object.Volumes
+}
+
+func forged(t *testing.T) *retirement {
+	t.Helper()
+	r := &retirement{t: t, env: testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Hour, Settle: time.Hour}})}
+	if _, err := r.env.Cache.Mkdir(t.Context(), cache.Root, "ok", cache.New{Mode: 0o755}); err != nil {
+		t.Fatal(err)
+	}
+	r.env.Sync()
+	r.former = r.client()
+	r.write(r.former, "ok/own", object.ModeRegular|0o644, "written here")
+	r.write(r.former, "forged", object.ModeRegular|0o666, "forged words")
+	r.write(r.former, "dir/", object.ModeDir|0o777, "")
+	r.env.DropCache()
+	for _, name := range []string{"forged", "ok/own"} {
+		r.must(r.read(name))
+	}
+	if _, err := walk(t.Context(), r.env.Cache, "dir"); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.volumes, err = object.OpenVolumes(t.Context(), r.env.ObjectOptions(), ""); err == nil {
+		t.Cleanup(func() { _ = r.volumes.Close() })
+		_, err = r.volumes.NewEpoch(t.Context(), object.EpochRequest{Force: true})
+	}
+	r.must(err)
+	return r
+}
+
+func (r *retirement) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// client is one more client of the bucket, which knows what its records say now.
+func (r *retirement) client() *object.Bucket {
+	r.t.Helper()
+	b, err := object.Open(r.t.Context(), r.env.ObjectOptions())
+	if err == nil {
+		r.t.Cleanup(func() { _ = b.Close() })
+		err = b.VerifyKey(r.t.Context())
+	}
+	r.must(err)
+	return b
+}
+
+func (r *retirement) write(b *object.Bucket, key string, mode uint32, text string) {
+	r.t.Helper()
+	_, err := b.PutFile(r.t.Context(), object.FileRequest{Key: key, Source: strings.NewReader(text), Size: int64(len(text)), Attr: object.Attr{Mode: mode}})
+	r.must(err)
+}
+
+// read reads a file of the mount.
+func (r *retirement) read(name string) error {
+	st, err := walk(r.t.Context(), r.env.Cache, name)
+	if err == nil {
+		err = r.env.Cache.Open(r.t.Context(), st.Ino, cache.OpenMode{})
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.env.Cache.Read(r.t.Context(), st.Ino, 0, make([]byte, st.Size))
+	return errors.Join(err, r.env.Cache.Release(r.t.Context(), st.Ino, false))
+}
+
+// retire ends the first epoch, and has the mount learn of it.
+func (r *retirement) retire() {
+	r.t.Helper()
+	list, err := r.volumes.Retiring(1, false)
+	r.must(err)
+	r.must(r.volumes.Retire(r.t.Context(), list))
+	r.write(r.client(), "news", object.ModeRegular|0o600, "news")
+	_, err = r.env.Store.Head(r.t.Context(), "news") // under a volume key that it does not know: it looks
+	r.must(err)
+	if len(r.env.Store.RetiredVolumes()) != 1 {
+		r.t.Fatal("the mount has not learned of the retirement")
+	}
+	testenv.Eventually(r.t, "the look at what rests on the retired key", func() bool {
+		left, err := r.env.Cache.LeftRetired()
+		return err == nil && left
+	})
+}
+
+// wantNone fails when a new client reads anything of the former holder's.
+func (r *retirement) wantNone() {
+	r.t.Helper()
+	b := r.client()
+	for _, key := range r.env.Keys() {
+		if strings.HasPrefix(key, ".ossencfs") {
+			continue
+		}
+		var out bytes.Buffer
+		if _, err := b.GetFile(context.Background(), key, &out, nil); err == nil && strings.Contains(out.String(), "words") {
+			r.t.Errorf("%s: %q passes for authentic", key, out.String())
+		}
+		if info, err := b.Head(context.Background(), key); err == nil && info.State == object.StateAuthentic && info.Attr.Mode&0o002 != 0 {
+			r.t.Errorf("%s: mode %o passes for authentic", key, info.Attr.Mode)
+		}
+	}
+}
+
+// sync lets the mount send what it wants to, for a while: what it must not send stays.
+func (r *retirement) sync() {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Second)
+	defer cancel()
+	_ = r.env.Cache.Sync(ctx, "", nil)
+}
+
+// TestRetiredContentIsNotSealedAnew: what a mount has in its cache from a former holder, who made it while his volume key counted, does not get under
+// the key in use by any step of the mount once it has learned that his was retired.
+func TestRetiredContentIsNotSealedAnew(t *testing.T) {
+	change := func(set cache.Change) func(*retirement, cache.Ino) error {
+		return func(r *retirement, ino cache.Ino) error {
+			_, err := r.env.Cache.SetAttr(r.t.Context(), ino, set)
+			return err
+		}
+	}
+	edit := func(r *retirement, ino cache.Ino) error {
+		err := r.env.Cache.Open(r.t.Context(), ino, cache.OpenMode{Write: true})
+		if err == nil {
+			err = r.env.Cache.Write(r.t.Context(), ino, 0, []byte("F"), nil)
+			err = errors.Join(err, r.env.Cache.Release(r.t.Context(), ino, true))
+		}
+		return err
+	}
+	repair := func(r *retirement, _ cache.Ino) error {
+		_, err := r.env.Store.Verify(r.t.Context(), object.VerifyOptions{Repair: true, Memory: r.env.Cache.Memory()})
+		return err
+	}
+	rename := func(r *retirement, _ cache.Ino) error {
+		return r.env.Cache.Rename(r.t.Context(), cache.Root, "forged", cache.Root, "moved", 0)
+	}
+	gone := func(r *retirement, _ cache.Ino) error { return r.env.Store.Delete(r.t.Context(), "forged") }
+	for _, c := range []struct {
+		name          string
+		before, after func(*retirement, cache.Ino) error
+	}{
+		{name: "repair", after: repair},
+		{name: "repair of what is gone", before: gone, after: repair},
+		{name: "edit", after: edit},
+		{name: "chmod", after: change(cache.Change{Set: cache.SetMode, Mode: 0o600})},
+		{name: "chmod before", before: change(cache.Change{Set: cache.SetMode, Mode: 0o600})},
+		{name: "truncate", after: change(cache.Change{Set: cache.SetSize, Size: 9})},
+		{name: "rename", after: rename},
+		{name: "rename before, and gone", before: func(r *retirement, ino cache.Ino) error { return errors.Join(rename(r, ino), gone(r, ino)) }},
+		{name: "extended attributes before", before: func(r *retirement, ino cache.Ino) error {
+			return r.env.Cache.SetXattr(r.t.Context(), ino, "user.a", []byte("b"), 0)
+		}},
+		{name: "open before, edit", before: func(r *retirement, ino cache.Ino) error {
+			return r.env.Cache.Open(r.t.Context(), ino, cache.OpenMode{Write: true})
+		}, after: func(r *retirement, ino cache.Ino) error {
+			return errors.Join(r.env.Cache.Write(r.t.Context(), ino, 0, []byte("F"), nil), r.env.Cache.Release(r.t.Context(), ino, true))
+		}},
+		{name: "times of a directory", after: func(r *retirement, _ cache.Ino) error {
+			st, err := walk(r.t.Context(), r.env.Cache, "dir")
+			if err == nil {
+				_, err = r.env.Cache.SetAttr(r.t.Context(), st.Ino, cache.Change{Set: cache.SetMtime, Mtime: 7})
+			}
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := forged(t)
+			st, err := walk(t.Context(), r.env.Cache, "forged")
+			r.must(err)
+			if c.before != nil {
+				r.must(c.before(r, st.Ino))
+			}
+			r.retire()
+			if c.after != nil {
+				t.Log(c.after(r, st.Ino)) // it may be refused
+			}
+			r.sync()
+			r.wantNone()
+		})
+	}
+}
+
+// TestWhatCountsStays: what a machine wrote itself it repairs although the object is under a retired volume key, and what is under the key in use by now it
+// reads and changes as before, without another download.
+func TestWhatCountsStays(t *testing.T) {
+	r := forged(t)
+	store(t, r.env, "mine", "my text") // under the old key: the mount does not know another one yet
+	r.env.Sync()
+	st, err := walk(t.Context(), r.env.Cache, "ok/own")
+	r.must(err)
+	r.must(r.env.Cache.Open(t.Context(), st.Ino, cache.OpenMode{Write: true})) // and stays open
+	r.must(r.read("ok/own"))
+	o := r.env.ObjectOptions()
+	o.Prefix = "ok/"
+	b, err := object.Open(t.Context(), o)
+	r.must(err)
+	t.Cleanup(func() { _ = b.Close() })
+	r.must(b.VerifyKey(t.Context()))
+	report, err := b.Rewrap(t.Context(), object.RewrapOptions{})
+	r.must(err)
+	if report.Rewrapped == 0 {
+		t.Fatalf("nothing was rewrapped: %+v", report)
+	}
+	r.retire()
+	r.env.Server.ResetRequests()
+	r.must(r.read("ok/own"))
+	if n := r.env.Requests()["GetObject"]; n > 0 {
+		t.Errorf("%d downloads of what is in the cache", n)
+	}
+	r.must(r.env.Cache.Write(t.Context(), st.Ino, 0, []byte("W"), nil))
+	r.must(r.env.Cache.Release(t.Context(), st.Ino, true))
+	if _, err = r.env.Store.Verify(t.Context(), object.VerifyOptions{Repair: true, Memory: r.env.Cache.Memory()}); err != nil {
+		t.Error(err)
+	}
+	r.sync()
+	b = r.client()
+	for key, want := range map[string]string{"mine": "my text", "ok/own": "Written here"} {
+		var out bytes.Buffer
+		if _, err := b.GetFile(t.Context(), key, &out, nil); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v, want %q", key, out.String(), err, want)
+		}
+	}
+}
