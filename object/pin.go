@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/localfile"
@@ -41,6 +43,10 @@ type pins struct {
 type pinnedID struct {
 	Epoch    uint32 `json:"epoch"`
 	Revision uint32 `json:"revision"` // newest seen; an older one is refused
+
+	// RetiredBy are the volume keys that were seen to retire this one. It stays retired, whatever is hidden of their records, until one of
+	// them that is not retired itself does not say it any more.
+	RetiredBy []string `json:"retired_by,omitempty"`
 }
 
 // maxPinFile bounds in bytes what is read of a pin file.
@@ -75,9 +81,11 @@ func parsePins(text []byte) (*pins, error) {
 	if p.Version != pinVersion {
 		return nil, fmt.Errorf("version %d is not known", p.Version)
 	}
-	for id := range p.Keys {
-		if _, err := keys.ParseVolumeID(id); err != nil {
-			return nil, err
+	for id, pin := range p.Keys {
+		for _, id := range append(pin.RetiredBy, id) {
+			if _, err := keys.ParseVolumeID(id); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if p.Keys == nil {
@@ -131,16 +139,53 @@ func (b *Bucket) PinVolume(path string) error {
 	for _, r := range v.records {
 		pinned.note(v.root, r)
 	}
+	pinned.noteRetired(v.retired, slices.Collect(maps.Values(v.records)))
 	b.opt.PinFile = path
 	return pinned.save(path)
 }
 
 // note remembers a volume key and reports whether that is news.
 func (p *pins) note(root string, r *keys.Record) bool {
-	id, now := r.ID.String(), pinnedID{Epoch: r.Epoch, Revision: r.Revision}
-	if p.Root == root && p.Keys[id] == now {
+	id := r.ID.String()
+	now, known := p.Keys[id]
+	if known && p.Root == root && now.Epoch == r.Epoch && now.Revision == r.Revision {
 		return false
 	}
+	now.Epoch, now.Revision = r.Epoch, r.Revision
 	p.Root, p.Keys[id] = root, now
 	return true
+}
+
+// noteRetired remembers which of the volume keys are retired, by the records that count, and reports whether that is news. It forgets it of one that was
+// restored.
+func (p *pins) noteRetired(retired map[keys.VolumeID]bool, records []*keys.Record) (news bool) {
+	for name, pin := range p.Keys {
+		id, err := keys.ParseVolumeID(name)
+		if err != nil {
+			continue
+		}
+		var by []string
+		for _, r := range records {
+			if retired[id] && !retired[r.ID] && slices.Contains(r.Retired, id) {
+				by = append(by, r.ID.String())
+			}
+		}
+		slices.Sort(by)
+		if retired[id] && len(by) == 0 || slices.Equal(by, pin.RetiredBy) {
+			continue
+		}
+		pin.RetiredBy, news = by, true
+		p.Keys[name] = pin
+	}
+	return news
+}
+
+// pin remembers the volume keys that open and count, and which are retired, and reports whether that is news.
+func (s *records) pin() (news bool) {
+	list := make([]*keys.Record, 0, len(s.entries))
+	for _, e := range s.opened() {
+		news = s.pinned.note(s.root, e.record) || news
+		list = append(list, e.record)
+	}
+	return s.pinned.noteRetired(s.retired, list) || news
 }

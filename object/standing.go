@@ -160,7 +160,7 @@ func (s *records) retiredBy(by []*volumeEntry) map[keys.VolumeID]bool {
 }
 
 // retiredAmong is what volume keys retire: keys of earlier epochs, each of which endorsed the one that retires it. One that does not open is
-// known by its epoch: a former holder can make its record anew, without our slots.
+// known by its epoch: a former holder can make its record anew, without our slots. What this machine remembers as retired stays so.
 func (s *records) retiredAmong(by, all []*volumeEntry) map[keys.VolumeID]bool {
 	retired := map[keys.VolumeID]bool{}
 	for _, by := range by {
@@ -173,7 +173,21 @@ func (s *records) retiredAmong(by, all []*volumeEntry) map[keys.VolumeID]bool {
 			}
 		}
 	}
+	for name, pin := range s.pinned.Keys {
+		if id, err := keys.ParseVolumeID(name); err == nil && len(pin.RetiredBy) > 0 && !s.restored(id, pin, retired, by) {
+			retired[id] = true
+		}
+	}
 	return retired
+}
+
+// restored reports whether one of the keys that retired another, as far as this machine remembers, does not do so any more. Who holds only what is
+// retired has no say in it, and a record that is not there says nothing.
+func (s *records) restored(id keys.VolumeID, pin pinnedID, retired map[keys.VolumeID]bool, by []*volumeEntry) bool {
+	return slices.ContainsFunc(by, func(by *volumeEntry) bool {
+		name := by.id.String()
+		return slices.Contains(pin.RetiredBy, name) && !slices.Contains(by.record.Retired, id) && !retired[by.id] && len(s.pinned.Keys[name].RetiredBy) == 0
+	})
 }
 
 // report tells what opens and does not count, what is not authentic, and what is new on a machine that knows the volume. Where nothing counts,

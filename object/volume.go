@@ -210,11 +210,7 @@ func (b *Bucket) adoptRecords(s *records) error {
 	if h := b.history.Load(); h != nil && !slices.Equal(before, b.RetiredVolumes()) {
 		(*h).Retired()
 	}
-	changed := false
-	for _, e := range s.opened() {
-		changed = s.pinned.note(s.root, e.record) || changed
-	}
-	if !changed {
+	if !s.pin() {
 		return nil
 	}
 	return s.pinned.save(b.opt.PinFile)

@@ -119,7 +119,10 @@ func (v *Volumes) store(ctx context.Context, e *volumeEntry, next *keys.Record) 
 
 // note remembers a record where others of this volume are.
 func (v *Volumes) note(r *keys.Record) error {
-	if v.b.opt.PinFile == "" || !v.pinned.note(v.root, r) {
+	if v.b.opt.PinFile == "" {
+		return nil
+	}
+	if news := v.pinned.note(v.root, r); !v.pin() && !news {
 		return nil
 	}
 	return v.pinned.save(v.b.opt.PinFile)

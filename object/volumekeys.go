@@ -80,9 +80,7 @@ func (v *Volumes) Pin(path string) (err error) {
 		return err
 	}
 	v.b.opt.PinFile = path
-	for _, e := range v.opened() {
-		v.pinned.note(v.root, e.record)
-	}
+	v.pin()
 	return v.pinned.save(path)
 }
 
