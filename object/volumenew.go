@@ -84,20 +84,16 @@ func (b *Bucket) makeVolume(ctx context.Context, pinned *pins, authentic bool) (
 	if err != nil {
 		return nil, err
 	}
-	root := b.volume.root
-	if root == "" {
-		root = b.prefix
-	}
-	r := keys.NewRecord(k, b.here(root))
+	r := keys.NewRecord(k, b.here(b.prefix))
 	r.Made = time.Now().Unix()
 	if err := r.AddSlot(ctx, k, b.ring.Primary()); err != nil {
 		return nil, err
 	}
-	if err := b.storeRecord(ctx, root, r, k); err != nil {
+	if err := b.storeRecord(ctx, b.prefix, r, k); err != nil {
 		return nil, err
 	}
 	v := &Volumes{records: newRecords(b, pinned)}
-	v.root, v.fresh = root, true
+	v.root, v.fresh = b.prefix, true
 	if err := v.reload(ctx); err != nil {
 		return nil, err
 	}
