@@ -9,9 +9,12 @@ import (
 // endorsementInfo derives the key of an endorsement's MAC.
 const endorsementInfo = "ossencfs endorsement v1"
 
-// Limits of what a record says of other volume keys.
+// Limits of what a record says of other volume keys. With all of them, and as many slots of large RSA keys as there can be, it has less than the bytes
+// that are read of one.
 const (
-	maxEndorsements = 64
+	// MaxEndorsements is how many other volume keys vouch for one. Where there are more, the newest do: each vouches for the next, so that
+	// they belong together all the same.
+	MaxEndorsements = 512
 	maxRetired      = 1024
 )
 
@@ -21,10 +24,11 @@ type Endorsement struct {
 	MAC []byte // HMAC-SHA256 under By's Derive(nil, "ossencfs endorsement v1") over the facts of the endorsed record
 }
 
-// Endorse adds the word of another volume key for this record, or renews it. Records of format 1 have no room for one: ErrRecord.
+// Endorse adds the word of another volume key for this record, or renews it. Records of format 1, and those that have MaxEndorsements others, have no
+// room for one: ErrRecord.
 func (r *Record) Endorse(by *VolumeKey) error {
 	r.Endorsements = slices.DeleteFunc(r.Endorsements, func(e Endorsement) bool { return e.By == by.ID() })
-	if r.Place.IsZero() || by.ID() == r.ID || len(r.Endorsements) >= maxEndorsements {
+	if r.Place.IsZero() || by.ID() == r.ID || len(r.Endorsements) >= MaxEndorsements {
 		return fmt.Errorf("endorse volume %s by %s, beside %d others: %w", r.ID, by.ID(), len(r.Endorsements), ErrRecord)
 	}
 	mac := by.MAC(endorsementInfo, r.Volume().facts())
@@ -60,7 +64,7 @@ func (r *Record) Restore(id VolumeID) {
 
 // checkOthers tells what no record can say of other volume keys.
 func (r *Record) checkOthers() error {
-	if r.Place.IsZero() && (r.Made != 0 || len(r.Endorsements)+len(r.Retired) > 0) || r.Made < 0 || len(r.Endorsements) > maxEndorsements || len(r.Retired) > maxRetired {
+	if r.Place.IsZero() && (r.Made != 0 || len(r.Endorsements)+len(r.Retired) > 0) || r.Made < 0 || len(r.Endorsements) > MaxEndorsements || len(r.Retired) > maxRetired {
 		return fmt.Errorf("made at %d, %d endorsements, %d retired volume keys: %w", r.Made, len(r.Endorsements), len(r.Retired), ErrRecord)
 	}
 	seen := map[VolumeID]bool{r.ID: true}

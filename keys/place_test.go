@@ -1,8 +1,10 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -146,5 +148,44 @@ func TestEndorsement(t *testing.T) {
 		if !errors.Is(err, ErrRecord) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// TestManyEndorsements: a record takes all that it can say of other volume keys beside as many slots as it can have; one more is refused, whoever wrote it.
+func TestManyEndorsements(t *testing.T) {
+	mine, v := loadRSA1(t), newVolume(t)
+	r := NewRecord(v, here)
+	if err := r.AddSlot(context.Background(), v, mine); err != nil {
+		t.Fatal(err)
+	}
+	for n := len(r.Slots); n < maxSlots; n++ {
+		s := r.Slots[0]
+		s.Key += fmt.Sprint("-", n)
+		s.Wrapped = bytes.Repeat([]byte{byte(n)}, 4096/8)
+		r.Slots = append(r.Slots, s)
+	}
+	for n := range maxRetired {
+		if n < MaxEndorsements {
+			if err := r.Endorse(newVolume(t)); err != nil {
+				t.Fatalf("endorsement %d: %v", n+1, err)
+			}
+		}
+		if err := r.Retire(VolumeID{1, byte(n), byte(n >> 8)}); err != nil {
+			t.Fatalf("retired key %d: %v", n+1, err)
+		}
+	}
+	text, err := r.Marshal(v)
+	if err == nil {
+		_, err = ParseRecord(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Endorse(newVolume(t)); !errors.Is(err, ErrRecord) {
+		t.Errorf("one endorsement more: got %v, want ErrRecord", err)
+	}
+	r.Endorsements = append(r.Endorsements, Endorsement{By: VolumeID{9}, MAC: make([]byte, macSize)})
+	if err := r.checkOthers(); !errors.Is(err, ErrRecord) {
+		t.Errorf("a record with one more: got %v, want ErrRecord", err)
 	}
 }

@@ -2,6 +2,7 @@ package object
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,8 +68,8 @@ func TestRetiredIsRemembered(t *testing.T) {
 		}
 	}
 	v := volumesOf(t, machine, "", k)
-	if list, err := v.Restore(t.Context(), 1); err != nil || len(list) != 1 {
-		t.Fatalf("restore: %v, %v", list, err)
+	if list, still, err := v.Restore(t.Context(), 1); err != nil || len(list) != 1 || len(still) != 0 {
+		t.Fatalf("restore: %v, still %v, %v", list, still, err)
 	}
 	if b := opened(t, machine); b.Retired(ID(first)) {
 		t.Error("the machine that restored the first epoch holds it for retired")
@@ -92,11 +93,46 @@ func TestRestoredIsHeard(t *testing.T) {
 		if b := opened(t, machine); !b.Retired(ID(list[0])) {
 			t.Error("it is not retired")
 		}
-		if _, err := v.Restore(t.Context(), 1); err != nil {
+		if _, _, err := v.Restore(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 		if b := opened(t, machine); b.Retired(ID(list[0])) {
 			t.Error("it is still retired after it was restored")
 		}
+	}
+}
+
+// TestRestoredByHalf: a former holder of the middle one of three epochs keeps its record from being changed, so that the first stays retired by it. That is
+// said, and no more is claimed.
+func TestRestoredByHalf(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	opened(t, o)
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	var ids []keys.VolumeID
+	for epoch := range uint32(2) {
+		_, err := v.NewEpoch(t.Context(), EpochRequest{})
+		must(t, err)
+		list, err := v.Retiring(epoch+1, false)
+		must(t, err)
+		must(t, v.Retire(t.Context(), list))
+		ids = append(ids, list...)
+	}
+	middle := v.find(ids[1])
+	last := middle.record.Next()
+	last.Revision = 99_999_999
+	must(t, v.b.storeRecord(t.Context(), "", last, middle.secret))
+	v = volumesOf(t, o, "", masterRSA(t, 0))
+	again, still, err := v.Restore(t.Context(), 1)
+	if err != nil || len(again) != 0 || len(still) != 2 || still[0].ID != ids[0] || !slices.Equal(still[0].By, ids[1:]) {
+		t.Errorf("again %v, still %+v, %v", again, still, err)
+	}
+	for _, o := range s.Objects(testBucket) {
+		if strings.HasPrefix(o.Key, volumeDir+ids[1].String()) {
+			must(t, s.RemoveObject(testBucket, o.Key))
+		}
+	}
+	if b := opened(t, o); b.Retired(ID(ids[0])) {
+		t.Errorf("after the record of the middle one was removed these are retired: %v", b.RetiredVolumes())
 	}
 }

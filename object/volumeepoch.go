@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -43,10 +44,8 @@ func (v *Volumes) NewEpoch(ctx context.Context, req EpochRequest) (Epoch, error)
 	r, out := keys.NewRecord(k, v.b.here(v.root)), Epoch{ID: k.ID().String(), Number: k.Epoch()}
 	r.Made = time.Now().Unix()
 	r.Retired = slices.SortedFunc(maps.Keys(v.retired), func(a, b keys.VolumeID) int { return slices.Compare(a[:], b[:]) })
-	for _, e := range v.opened() {
-		if err := r.Endorse(e.secret); err != nil {
-			return Epoch{}, err
-		}
+	if _, err := v.vouchFor(r); err != nil {
+		return Epoch{}, err
 	}
 	for _, key := range req.Add {
 		if err := r.AddSlot(ctx, k, key); err != nil {
@@ -96,11 +95,17 @@ func (v *Volumes) vouch(ctx context.Context, id keys.VolumeID) error {
 	return err
 }
 
-// vouchFor adds the word of the other keys of the volume to a record, and reports whether any was missing.
+// vouchFor adds the word of the other keys of the volume to a record, as far as there is room, and reports whether any was missing. Those of the newest
+// epochs come first.
 func (v *Volumes) vouchFor(next *keys.Record) (news bool, err error) {
-	for _, e := range v.opened() {
+	by := v.opened()
+	slices.SortStableFunc(by, func(a, b *volumeEntry) int { return cmp.Compare(b.secret.Epoch(), a.secret.Epoch()) })
+	for _, e := range by {
 		if e.id == next.ID || next.EndorsedBy(e.secret) {
 			continue
+		}
+		if len(next.Endorsements) >= keys.MaxEndorsements {
+			break
 		}
 		if err := next.Endorse(e.secret); err != nil {
 			return false, err

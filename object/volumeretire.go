@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,21 +74,35 @@ func (v *Volumes) Retire(ctx context.Context, list []keys.VolumeID) error {
 		}
 		return news, nil
 	})
+	for n := 0; n < len(list) && err == nil; n++ {
+		if !v.retired[list[n]] {
+			err = fmt.Errorf("volume key %s never vouched for %s, which has room for no more, and is not retired by it: %w", list[n], v.writer().id, keys.ErrRecord)
+		}
+	}
 	return err
 }
 
-// Restore takes back that the volume keys of an epoch were retired, and names them; ErrEpoch when there are none.
-func (v *Volumes) Restore(ctx context.Context, epoch uint32) (list []keys.VolumeID, err error) {
+// Retirement is a volume key that is retired, and which do it: their records say so.
+type Retirement struct {
+	ID    keys.VolumeID
+	Epoch uint32
+	By    []keys.VolumeID
+}
+
+// Restore takes back that the volume keys of an epoch were retired, and names those that count again and those that are retired still: others, and of
+// this epoch those that a record retires which could not be changed. ErrEpoch when there are none of this epoch.
+func (v *Volumes) Restore(ctx context.Context, epoch uint32) (again []keys.VolumeID, still []Retirement, err error) {
 	if err := v.ready(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var list []keys.VolumeID
 	for _, e := range v.opened() {
 		if e.record.Epoch == epoch && v.retired[e.id] {
 			list = append(list, e.id)
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("epoch %d: %w", epoch, ErrEpoch)
+		return nil, nil, fmt.Errorf("epoch %d: %w", epoch, ErrEpoch)
 	}
 	_, err = v.changeAll(ctx, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
 		before := len(next.Retired)
@@ -96,5 +111,27 @@ func (v *Volumes) Restore(ctx context.Context, epoch uint32) (list []keys.Volume
 		}
 		return len(next.Retired) < before, nil
 	})
-	return list, err
+	if err != nil {
+		return nil, nil, err
+	}
+	again = slices.DeleteFunc(list, func(id keys.VolumeID) bool { return v.retired[id] })
+	return again, v.retirements(), nil
+}
+
+// retirements lists what is retired, by epoch.
+func (v *Volumes) retirements() (list []Retirement) {
+	for _, e := range v.opened() {
+		if !v.retired[e.id] {
+			continue
+		}
+		r := Retirement{ID: e.id, Epoch: e.record.Epoch}
+		for _, by := range v.opened() {
+			if slices.Contains(by.record.Retired, e.id) {
+				r.By = append(r.By, by.id)
+			}
+		}
+		list = append(list, r)
+	}
+	slices.SortStableFunc(list, func(a, b Retirement) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	return list
 }

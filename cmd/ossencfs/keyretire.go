@@ -32,11 +32,7 @@ func runKeyRetire(ctx context.Context, c *call) error {
 			return err
 		}
 		if m.is("undo") {
-			list, err := m.volumes.Restore(ctx, epoch)
-			for _, id := range list {
-				m.say("what is sealed under volume key %s counts again", id)
-			}
-			return err
+			return m.restore(ctx, epoch)
 		}
 		list, err := m.volumes.Retiring(epoch, !m.is("now"))
 		if err != nil {
@@ -53,6 +49,38 @@ func runKeyRetire(ctx context.Context, c *call) error {
 		}
 		return nil
 	})
+}
+
+// restore takes back that an epoch was retired, and says what is retired still.
+func (m *manager) restore(ctx context.Context, epoch uint32) error {
+	again, still, err := m.volumes.Restore(ctx, epoch)
+	if err != nil {
+		return fmt.Errorf("restore epoch %d: %w", epoch, err)
+	}
+	for _, id := range again {
+		m.say("what is sealed under volume key %s counts again", id)
+	}
+	var failed error
+	var hints []string
+	for _, r := range still {
+		by := make([]string, 0, len(r.By))
+		for _, id := range r.By {
+			by = append(by, id.String())
+		}
+		what := fmt.Sprintf("volume key %s, epoch %d, stays retired, by %s", r.ID, r.Epoch, strings.Join(by, ", "))
+		if r.Epoch != epoch {
+			m.say("%s", what)
+			continue
+		}
+		failed = errors.Join(failed, errors.New(what))
+		for _, id := range by {
+			hints = append(hints, fmt.Sprintf("the record of %s could not be changed, which a former holder of it can see to: it is retired itself, so the objects below %s.ossencfs/volume/%s/ can be removed", id, m.volumes.Root(), id))
+		}
+	}
+	if failed != nil {
+		return fail(exitIncomplete, failed, hints...)
+	}
+	return nil
 }
 
 // wantNothingUnder looks at every object of the volume: none may need these keys, unless force gives those up that do.

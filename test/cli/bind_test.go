@@ -145,6 +145,13 @@ func TestRetireEpoch(t *testing.T) {
 	if after, g, err := w.Server.ReadObject(procenv.Bucket, "file"); err != nil || string(after) != string(before) || h.Get("ETag") != g.Get("ETag") {
 		t.Errorf("the object was written again, %v", err)
 	}
+	ask(t, w, nil, append(retire, "--now")...).want(t, ok, "is retired")
+	ask(t, w, nil, "key", "rotate", oss, "--rsa-key", w.Key, "--new-epoch").want(t, ok)
+	ask(t, w, nil, "key", "rotate", oss, "--rsa-key", w.Key, "--rewrap", "--quiet").want(t, ok)
+	second := []string{"key", "retire-epoch", oss, "2", "--rsa-key", w.Key}
+	ask(t, w, nil, append(second, "--now")...).want(t, ok, "is retired")
+	ask(t, w, nil, append(retire, "--undo")...).want(t, ok, "counts again", "epoch 2, stays retired")
+	ask(t, w, nil, append(second, "--undo")...).want(t, ok, "counts again")
 	for _, name := range []string{"0", "x", "-1"} {
 		ask(t, w, nil, "key", "retire-epoch", oss, name, "--rsa-key", w.Key).want(t, usage)
 	}

@@ -270,7 +270,7 @@ func TestRetiredEpoch(t *testing.T) {
 		t.Errorf("verify does not find the forged file: %+v", verdict)
 	}
 	v = e.volumes(t, secondBucket, pins)
-	_, err = v.Restore(ctx, box.Epoch)
+	_, _, err = v.Restore(ctx, box.Epoch)
 	must(t, err)
 	again := e.open(t, secondBucket, pins)
 	must(t, again.VerifyKey(ctx))
