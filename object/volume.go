@@ -158,7 +158,7 @@ func (b *Bucket) Volume() VolumeInfo {
 // on an empty prefix, or with Options.NewVolume. A bucket that is opened for reading, is empty or accepts objects of others by
 // Trust.AcceptForeign needs none. The errors are ErrNoRecord, ErrRecordMissing, ErrRecordRolledBack, ErrRecordForged, ErrElsewhere,
 // ErrUnbound, ErrUnvouched, ErrApart, ErrWrongKey (no slot of the record is for a key of the keyring), ErrHostRefused (a write-only host's
-// only), and those of requests and of KMS.
+// only), and those of requests and of KMS, the latter also where only the volume key of the newest epoch needs KMS, unless nothing is to be written.
 func (b *Bucket) OpenVolume(ctx context.Context) error {
 	if b.opt.Bundle != nil {
 		return b.openForWriting(ctx)
@@ -170,6 +170,9 @@ func (b *Bucket) OpenVolume(ctx context.Context) error {
 	b.volume.setLooked(time.Now())
 	found, err := b.findRecords(ctx, pinned)
 	if err != nil {
+		return err
+	}
+	if err := found.shutNewer(); err != nil && !b.opt.ReadOnly {
 		return err
 	}
 	if len(found.entries) == 0 {
@@ -195,6 +198,22 @@ func (b *Bucket) findRecords(ctx context.Context, pinned *pins) (*records, error
 		}
 	}
 	return s, nil
+}
+
+// shutNewer is why a volume key does not open at this moment that is of a later epoch than the one in use, by the word of one that opens; nil: there is
+// none. Somebody began a new epoch to leave the one before, under which a machine that comes now should not seal anything any more.
+func (s *records) shutNewer() error {
+	writer := s.writer()
+	for _, e := range s.entries {
+		if writer == nil || e.record == nil || !e.passing() || s.retired[e.id] || e.record.Epoch <= writer.record.Epoch {
+			continue
+		}
+		vouches := func(by *volumeEntry) bool { return !s.retired[by.id] && e.record.EndorsedBy(by.secret) }
+		if slices.ContainsFunc(s.opened(), vouches) {
+			return fmt.Errorf("volume key %s, epoch %d, under which new files are to be sealed, does not open: %w", e.id, e.record.Epoch, e.failed)
+		}
+	}
+	return nil
 }
 
 // adoptRecords makes the records the open volume, if they agree with what is pinned.

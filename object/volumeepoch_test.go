@@ -1,8 +1,11 @@
 package object
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/keys"
@@ -74,3 +77,48 @@ func TestMoreEpochsThanRoom(t *testing.T) {
 		t.Errorf("again: %v, %v", news, err)
 	}
 }
+
+// TestNewestEpochIsShut: a machine that comes while KMS does not open the newest epoch does not seal under the one before, which somebody is leaving: it is
+// refused, whether it knows the epoch before or nothing, and goes on once KMS does. Reading goes on. A running one goes on, too.
+func TestNewestEpochIsShut(t *testing.T) {
+	for name, fault := range map[string]emulator.Fault{
+		"down": {Operation: "Decrypt", Status: 503, Code: "ServiceUnavailable"}, "refused": {Operation: "Decrypt", Status: 403, Code: "Forbidden.NoPermission"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := emulated(t, emulator.Options{})
+			kms, err := keys.NewKMS(keys.KMSConfig{KeyID: s.KMSKeyID(), Region: s.Region(), Endpoint: s.KMSEndpoint(), Deadline: time.Second,
+				Credentials: func(context.Context) (string, string, string, error) {
+					return s.AccessKeyID(), s.AccessKeySecret(), "", nil
+				}})
+			must(t, err)
+			t.Cleanup(kms.Close)
+			o := Options{Connection: connection(s), Keyring: keys.NewKeyring(masterRSA(t, 0), kms)}
+			running := opened(t, o)
+			known, reading := o, o
+			known.PinFile, reading.ReadOnly = filepath.Join(t.TempDir(), "pin"), true
+			opened(t, known)
+			must(t, v2(volumesOf(t, o, "", masterRSA(t, 0)).AddSlot(t.Context(), kms)))
+			epoch, err := volumesOf(t, o, "", kms).NewEpoch(t.Context(), EpochRequest{Force: true}) // without the RSA key
+			must(t, err)
+			id := s.AddFault(fault)
+			for name, o := range map[string]Options{"new": o, "known": known} {
+				if err := unopened(t, o).OpenVolume(t.Context()); !errors.Is(err, keys.ErrKMSUnreachable) && !errors.Is(err, keys.ErrKMSDenied) {
+					t.Errorf("%s: got %v, want an error of KMS", name, err)
+				}
+			}
+			if b := unopened(t, reading); b.OpenVolume(t.Context()) != nil || b.Volume().Epoch != 1 {
+				t.Errorf("for reading: %+v", b.Volume())
+			}
+			running.volume.setLooked(running.volume.lastLook().Add(-lookEvery))
+			putText(t, running, "file", "text")
+			s.RemoveFault(id)
+			for name, o := range map[string]Options{"new": o, "known": known} {
+				if w := opened(t, o).Volume().Writer; w != epoch.ID {
+					t.Errorf("%s: it seals under %s, want %s", name, w, epoch.ID)
+				}
+			}
+		})
+	}
+}
+
+func v2[T any](_ T, err error) error { return err }
