@@ -88,28 +88,9 @@ func (m *manager) wantNothingUnder(ctx context.Context, list []keys.VolumeID, fo
 	o := m.objectOptions(m.target)
 	o.Prefix, o.VolumeIDs, o.PinFile, o.Keyring = m.volumes.Root(), m.volumeIDs(), m.pin.path, m.ring
 	o.Trust.AcceptForeign = []string{""} // attributes of objects of others count in mounts that accept them
-	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), DryRun: true, Foreign: object.ForeignSkip}
-	quiet := m.is("quiet")
-	if m.err != nil {
-		return m.err
-	}
-	if o.Keyring == nil {
-		return fail(exitKey, errors.New("the recovery code alone cannot look at objects"), "give the master key: --rsa-key FILE or --kms-key ID")
-	}
-	b, err := object.Open(ctx, o)
+	report, _, err := m.rewrapObjects(ctx, o, object.RewrapOptions{DryRun: true, Foreign: object.ForeignSkip}, "looking",
+		fail(exitKey, errors.New("the recovery code alone cannot look at objects"), "give the master key: --rsa-key FILE or --kms-key ID"))
 	if err != nil {
-		return fmt.Errorf("open bucket %s: %w", m.target.bucket, err)
-	}
-	bar := m.newProgress(1, "looking", quiet)
-	req.Progress = func(p object.RewrapProgress) {
-		bar.set(p.Objects, max(p.TotalObjects, p.Objects), fmt.Sprintf("looking, %d objects", p.Objects))
-	}
-	var report object.RewrapReport
-	if err = b.OpenVolume(ctx); err == nil {
-		report, err = b.Rewrap(ctx, req)
-	}
-	bar.finish()
-	if err = errors.Join(err, b.Close()); err != nil {
 		return err
 	}
 	under, examples := int64(0), []string(nil)

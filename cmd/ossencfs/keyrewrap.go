@@ -20,31 +20,16 @@ var rewrapOptions = []option{
 func (m *manager) rewrap(ctx context.Context, key keys.MasterKey) error {
 	o := m.objectOptions(m.target)
 	o.Prefix, o.Trust, o.VolumeIDs, o.PinFile = m.target.key, m.trust(matchedPrefix(m.target.key)), m.volumeIDs(), m.pin.path
-	req := object.RewrapOptions{Workers: int(m.number("workers", 10, 0, 1, 64)), Rate: m.size("limit-rate"), DryRun: m.is("dry-run")}
+	req := object.RewrapOptions{Rate: m.size("limit-rate"), DryRun: m.is("dry-run")}
 	if m.is("skip-foreign") {
 		req.Foreign = object.ForeignSkip
 	}
-	quiet := m.is("quiet")
-	if m.err != nil {
-		return m.err
+	o.Keyring = m.rewrapRing(key)
+	report, begun, err := m.rewrapObjects(ctx, o, req, "rewrapping",
+		fail(exitKey, errors.New("it is not said under which key the files are to be"), "give it as --rsa-key or --kms-key, or as --new-rsa-key or --new-kms-key"))
+	if !begun {
+		return err
 	}
-	if o.Keyring = m.rewrapRing(key); o.Keyring == nil {
-		return fail(exitKey, errors.New("it is not said under which key the files are to be"), "give it as --rsa-key or --kms-key, or as --new-rsa-key or --new-kms-key")
-	}
-	b, err := object.Open(ctx, o)
-	if err != nil {
-		return fmt.Errorf("open bucket %s: %w", m.target.bucket, err)
-	}
-	bar := m.newProgress(1, "rewrapping", quiet)
-	req.Progress = func(p object.RewrapProgress) {
-		bar.set(p.Bytes, max(p.TotalBytes, p.Bytes), fmt.Sprintf("rewrapping, %d objects", p.Objects))
-	}
-	report := object.RewrapReport{}
-	if err = b.OpenVolume(ctx); err == nil {
-		report, err = b.Rewrap(ctx, req)
-	}
-	bar.finish()
-	err = errors.Join(err, b.Close())
 	m.tellRewrap(o.Keyring.Primary().ID(), req.DryRun, &report)
 	switch {
 	case ctx.Err() != nil:
@@ -53,6 +38,36 @@ func (m *manager) rewrap(ctx context.Context, key keys.MasterKey) error {
 		return err
 	}
 	return rewrapEnd(&report)
+}
+
+// rewrapObjects opens the bucket and goes through its objects, under the options of workers and quiet; doing is what it says of that. Without a key it fails
+// with noKey. begun says that the bucket was opened.
+func (m *manager) rewrapObjects(ctx context.Context, o object.Options, req object.RewrapOptions, doing string, noKey error) (report object.RewrapReport, begun bool, err error) {
+	req.Workers = int(m.number("workers", 10, 0, 1, 64))
+	quiet := m.is("quiet")
+	switch {
+	case m.err != nil:
+		return report, false, m.err
+	case o.Keyring == nil:
+		return report, false, noKey
+	}
+	b, err := object.Open(ctx, o)
+	if err != nil {
+		return report, false, fmt.Errorf("open bucket %s: %w", m.target.bucket, err)
+	}
+	bar := m.newProgress(1, doing, quiet)
+	req.Progress = func(p object.RewrapProgress) {
+		done, total := p.Bytes, p.TotalBytes
+		if req.DryRun {
+			done, total = p.Objects, p.TotalObjects
+		}
+		bar.set(done, max(total, done), fmt.Sprintf("%s, %d objects", doing, p.Objects))
+	}
+	if err = b.OpenVolume(ctx); err == nil {
+		report, err = b.Rewrap(ctx, req)
+	}
+	bar.finish()
+	return report, true, errors.Join(err, b.Close())
 }
 
 // rewrapRing is a keyring whose primary key is the one to rewrap under; nil when there is none.
