@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -21,6 +20,8 @@ type Adoption struct {
 	FD int
 	// Dir is the mount point.
 	Dir string
+	// Number is what Device.Number tells; 0 from a process that does not know it.
+	Number uint64
 	// Init and Reply are what Device.Exchange tells; Reply is nil for the first process.
 	Init, Reply []byte
 	// Answer is called once by the first process with its answer to Init, before it answers anything else.
@@ -80,11 +81,10 @@ func negotiate(c *cache.Cache, a Adoption, o Options) (s *Server, fd int, reply 
 	if _, err := unix.Write(pair[1], a.Init); err != nil {
 		return nil, 0, nil, fmt.Errorf("first request: %w", err)
 	}
-	s, err = newServer(c, fmt.Sprintf("/dev/fd/%d", pair[0]), a.Dir, o)
+	s, err = newServer(c, pair[0], a, o)
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	s.adopted = true
 	prefault(s.fuse)
 	buf := make([]byte, initSize)
 	n, err := retry(func() (int, error) { return unix.Read(pair[1], buf) })
@@ -94,14 +94,10 @@ func negotiate(c *cache.Cache, a Adoption, o Options) (s *Server, fd int, reply 
 	return s, pair[0], buf[:n:n], nil
 }
 
-// newServer makes a server on a mount point, or on a descriptor named /dev/fd/N, and reads the first request.
-func newServer(c *cache.Cache, on, dir string, o Options) (*Server, error) {
+// newServer makes a server on a descriptor and reads the first request from it.
+func newServer(c *cache.Cache, fd int, a Adoption, o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
-	}
-	m := mountOptions(o)
-	if on != dir {
-		m.DirectMountStrict = false
 	}
 	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger}
 	if o.AllowOther {
@@ -111,11 +107,11 @@ func newServer(c *cache.Cache, on, dir string, o Options) (*Server, error) {
 	if c != nil {
 		f.dirs.tag, forget = c.HandleTag(), c.Forget
 	}
-	server, err := fuse.NewServer(f, on, m)
+	server, err := fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", fd), mountOptions(o))
 	if err != nil {
 		return nil, err
 	}
-	return &Server{fuse: server, files: f, dir: dir, served: make(chan struct{}), notify: newNotifier(server, forget, f.outdated)}, nil
+	return &Server{fuse: server, files: f, dir: a.Dir, dev: a.Number, served: make(chan struct{}), notify: newNotifier(server, forget, f.outdated)}, nil
 }
 
 // serve begins to answer.
@@ -154,16 +150,4 @@ func (s *Server) Quiesce(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// unmountAdopted is Unmount for a mount that another process made. The kernel may need a moment for files that were just closed.
-func (s *Server) unmountAdopted() error {
-	var err error
-	for try, pause := 0, 5*time.Millisecond; try < 5; try, pause = try+1, 2*pause {
-		if err = Unmount(s.dir, false); err == nil {
-			return nil
-		}
-		time.Sleep(pause)
-	}
-	return err
 }

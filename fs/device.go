@@ -21,6 +21,7 @@ import (
 type Device struct {
 	fd    int
 	dir   string
+	dev   uint64
 	init  []byte
 	reply []byte
 }
@@ -43,12 +44,12 @@ func Attach(dir string, o Options) (*Device, error) {
 	if os.Geteuid() != 0 {
 		mount = mountHelped
 	}
-	fd, err := mount(abs, m)
+	fd, dev, err := mount(abs, m)
 	if err != nil {
 		return nil, fmt.Errorf("mount on %q: %w", abs, err)
 	}
 	unix.CloseOnExec(fd)
-	d := &Device{fd: fd, dir: abs}
+	d := &Device{fd: fd, dir: abs, dev: dev}
 	buf := make([]byte, initSize)
 	n, err := retry(func() (int, error) { return unix.Read(fd, buf) })
 	if err != nil || n < headerSize+20 {
@@ -68,42 +69,75 @@ func retry(call func() (int, error)) (int, error) {
 	}
 }
 
-// mountDirect mounts with mount(2), as root.
-func mountDirect(dir string, m *fuse.MountOptions) (int, error) {
-	on, err := openDir(dir)
+// mountDirect mounts with mount(2), as root, and tells the descriptor and the device number of the mount.
+func mountDirect(dir string, m *fuse.MountOptions) (fd int, dev uint64, err error) {
+	in, err := openDir(filepath.Dir(dir))
 	if err != nil {
-		return -1, err
+		return -1, 0, err
+	}
+	defer unix.Close(in) //nolint:errcheck // it was not written to
+	on, err := openIn(in, filepath.Base(dir))
+	if err != nil {
+		return -1, 0, err
 	}
 	defer unix.Close(on) //nolint:errcheck // it was not written to
-	var st unix.Stat_t
-	if err := unix.Fstat(on, &st); err != nil {
-		return -1, err
-	}
 	// Not os.OpenFile: that could make the descriptor non-blocking, for every process that shares it.
-	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err = unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("/dev/fuse: %w", err)
+		return -1, 0, fmt.Errorf("/dev/fuse: %w", err)
 	}
-	options := append([]string{fmt.Sprintf("fd=%d", fd), fmt.Sprintf("rootmode=%o", st.Mode&unix.S_IFMT), fmt.Sprintf("user_id=%d", os.Geteuid()),
+	options := append([]string{fmt.Sprintf("fd=%d", fd), fmt.Sprintf("rootmode=%o", unix.S_IFDIR), fmt.Sprintf("user_id=%d", os.Geteuid()),
 		fmt.Sprintf("group_id=%d", os.Getegid()), fmt.Sprintf("max_read=%d", m.MaxWrite)}, m.Options...)
 	if m.AllowOther {
 		options = append(options, "allow_other")
 	}
 	if err := unix.Mount(m.FsName, fmt.Sprintf("/proc/self/fd/%d", on), "fuse."+m.Name, m.DirectMountFlags, strings.Join(options, ",")); err != nil {
-		return -1, errors.Join(err, unix.Close(fd))
+		return -1, 0, errors.Join(err, unix.Close(fd))
 	}
-	return fd, nil
+	if dev, err = deviceIn(in, filepath.Base(dir)); err != nil {
+		return -1, 0, errors.Join(err, unix.Close(fd), Unmount(dir, 0, true))
+	}
+	return fd, dev, nil
 }
 
-// openDir opens a mount point that was resolved before: a symbolic link in its path has come since, from somebody who wants to have
-// another folder mounted on.
+// openDir opens a folder whose path was resolved before: a symbolic link in it has come since, from somebody who wants to have
+// another folder mounted on, or another mount removed.
 func openDir(dir string) (int, error) {
-	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
-	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_SYMLINKS})
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // Linux before 5.6, or a container that forbids it
-		return unix.Open(dir, flags|unix.O_NOFOLLOW, 0)
+	fd, err := openIn(unix.AT_FDCWD, dir)
+	if errors.Is(err, unix.ENOSYS) {
+		return openEach(dir)
 	}
 	return fd, err
+}
+
+// openEach is openDir in steps.
+func openEach(dir string) (int, error) {
+	fd, err := unix.Open("/", folder, 0)
+	for _, name := range strings.FieldsFunc(dir, func(r rune) bool { return r == filepath.Separator }) {
+		if err != nil {
+			break
+		}
+		above := fd
+		fd, err = openIn(above, name)
+		err = errors.Join(err, unix.Close(above))
+	}
+	return fd, err
+}
+
+// folder opens folders to reach what is in them.
+const folder = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+
+// openIn opens a folder and follows no symbolic link. A path of more than one name is ENOSYS before Linux 5.6, and where a container forbids what
+// it takes.
+func openIn(in int, path string) (int, error) {
+	fd, err := unix.Openat2(in, path, &unix.OpenHow{Flags: folder, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	switch {
+	case !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM):
+		return fd, err
+	case strings.Contains(path, string(filepath.Separator)):
+		return -1, unix.ENOSYS
+	}
+	return unix.Openat(in, path, folder|unix.O_NOFOLLOW, 0)
 }
 
 // fusermount finds the program that mounts for ordinary users, also where PATH is bare.
@@ -116,14 +150,14 @@ func fusermount() (string, error) {
 }
 
 // mountHelped has fusermount3 open and mount the device; it sends the descriptor through a socket.
-func mountHelped(dir string, m *fuse.MountOptions) (int, error) {
+func mountHelped(dir string, m *fuse.MountOptions) (fd int, dev uint64, err error) {
 	path, err := fusermount()
 	if err != nil {
-		return -1, err
+		return -1, 0, err
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("socketpair: %w", err)
+		return -1, 0, fmt.Errorf("socketpair: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "fusermount3"), os.NewFile(uintptr(pair[1]), "fusermount3")
 	defer ours.Close()
@@ -140,9 +174,20 @@ func mountHelped(dir string, m *fuse.MountOptions) (int, error) {
 	err = cmd.Run()
 	theirs.Close()
 	if err != nil {
-		return -1, fmt.Errorf("fusermount3: %w", err)
+		return -1, 0, fmt.Errorf("fusermount3: %w", err)
 	}
-	return receiveFD(ours)
+	if fd, err = receiveFD(ours); err != nil {
+		return -1, 0, err
+	}
+	in, err := openDir(filepath.Dir(dir))
+	if err == nil {
+		dev, err = deviceIn(in, filepath.Base(dir))
+		err = errors.Join(err, unix.Close(in))
+	}
+	if err != nil {
+		return -1, 0, errors.Join(err, unix.Close(fd), Unmount(dir, 0, true))
+	}
+	return fd, dev, nil
 }
 
 // helperEnv is the environment of fusermount3: it needs nothing of ours, least of all access keys.
@@ -181,6 +226,9 @@ func (d *Device) FD() int { return d.fd }
 // Dir is the absolute path of the mount point.
 func (d *Device) Dir() string { return d.dir }
 
+// Number is the device number of the mount: its files have it, whatever the path of the mount point leads to by now.
+func (d *Device) Number() uint64 { return d.dev }
+
 // Exchange is the kernel's first request and, once Answer was called, what it was answered.
 func (d *Device) Exchange() (init, reply []byte) { return d.init, d.reply }
 
@@ -215,7 +263,7 @@ func (d *Device) Alive() bool {
 func (d *Device) Detach() error {
 	var err error
 	if d.Alive() {
-		err = Unmount(d.dir, true)
+		err = Unmount(d.dir, d.dev, true)
 	}
 	return errors.Join(err, d.Close())
 }

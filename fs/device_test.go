@@ -23,10 +23,28 @@ func TestAttachFollowsNoLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"link", "link/dir"} {
-		_, err := mountDirect(filepath.Join(base, path), mountOptions(Options{Source: "test"}))
+		_, _, err := mountDirect(filepath.Join(base, path), mountOptions(Options{Source: "test"}))
 		if !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
 			t.Errorf("%s: got %v, want %v", path, err, unix.ELOOP)
 			_ = unix.Unmount(filepath.Join(base, path), unix.MNT_DETACH)
+		}
+		if fd, err := openEach(filepath.Join(base, path)); !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
+			t.Errorf("%s, in steps: got %d, %v, want %v", path, fd, err, unix.ELOOP)
+		}
+	}
+	fd, err := openEach(filepath.Join(base, "elsewhere", "dir"))
+	if err = errors.Join(err, unix.Close(fd)); err != nil {
+		t.Errorf("in steps: %v", err)
+	}
+}
+
+func TestDeviceOf(t *testing.T) {
+	table := []byte("36 35 98:0 / /mnt rw - ext4 x rw\n37 35 0:51 / /m rw - fuse.ossencfs y rw\nbroken\n38\n39 35 x:y / / rw - z z\n")
+	for info, want := range map[string]uint64{
+		"pos:\t0\nflags:\t010\nmnt_id:\t37\n": unix.Mkdev(0, 51), "mnt_id:\t36\n": unix.Mkdev(98, 0), "mnt_id:\t3\n": 0, "mnt_id:\t38\n": 0, "mnt_id:\t39\n": 0, "": 0,
+	} {
+		if got, err := deviceOf([]byte(info), table); got != want || (err == nil) != (want != 0) {
+			t.Errorf("%q: got %d, %v, want %d", info, got, err, want)
 		}
 	}
 }
@@ -49,7 +67,7 @@ func TestMountFlags(t *testing.T) {
 			t.Fatal(err)
 		}
 		tt.o.Source = "test"
-		fd, err := mountDirect(dir, mountOptions(tt.o))
+		fd, _, err := mountDirect(dir, mountOptions(tt.o))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -49,12 +50,12 @@ type Options struct {
 
 // Server is a mount that answers the kernel.
 type Server struct {
-	fuse    *fuse.Server
-	files   *fileSystem
-	dir     string
-	adopted bool // see Adopt
-	served  chan struct{}
-	notify  *notifier
+	fuse   *fuse.Server
+	files  *fileSystem
+	dir    string
+	dev    uint64 // of the mount; 0 is not known
+	served chan struct{}
+	notify *notifier
 }
 
 // fileSystem answers the kernel's requests.
@@ -69,23 +70,39 @@ type fileSystem struct {
 	gate     sync.RWMutex // held for reading by every request that is being answered; see Quiesce
 }
 
-// Mount mounts the cache on dir and returns when the kernel got its first answers. The mount ends by Unmount, or from
-// outside (fusermount3 -u, umount); Wait returns then, and the caller drains and closes the cache.
+// Mount mounts the cache on dir, in whose path no symbolic link may be, and answers for it in this process: [Attach] and [Adopt] in one. It
+// returns when the kernel got its first answers. The mount ends by Unmount, or from outside (fusermount3 -u, umount); Wait returns then, and the
+// caller drains and closes the cache.
 func Mount(ctx context.Context, c *cache.Cache, dir string, o Options) (*Server, error) {
-	abs, err := filepath.Abs(dir)
+	d, err := Attach(dir, o)
 	if err != nil {
-		return nil, fmt.Errorf("mount on %q: %w", dir, err)
+		return nil, err
 	}
-	s, err := newServer(c, abs, abs, o)
+	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("mount on %q: %w", abs, err)
+		return nil, errors.Join(fmt.Errorf("mount on %q: %w", d.dir, err), d.Detach())
 	}
-	c.SetKernel(s.notify) // before the first write is answered, see cache.Kernel.ForgetAttr
-	s.serve()
-	if err := s.ready(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount on %q: %w", abs, err), s.Unmount())
+	s, err := Adopt(ctx, c, Adoption{FD: fd, Dir: d.dir, Number: d.dev, Init: d.init, Answer: d.Answer}, o)
+	if err != nil {
+		return nil, errors.Join(err, d.Detach())
 	}
-	return s, nil
+	if err := declinePoll(d.dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("mount on %q: %w", d.dir, err), s.Unmount(), d.Close())
+	}
+	return s, d.Close()
+}
+
+// declinePoll has the kernel ask once whether a file can be polled, which go-fuse declines for all of them, by a file of its own. Else Go would have it
+// ask when this process opens a file of the mount that it serves, and wait for the answer without letting another goroutine give it.
+func declinePoll(dir string) error {
+	fd, err := unix.Open(filepath.Join(dir, ".go-fuse-epoll-hack"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)                                       //nolint:errcheck // nothing was written to it
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor fits
+	_, err = retry(func() (int, error) { return unix.Poll(fds, 0) })
+	return err
 }
 
 // mountOptions are the settings measured as best for this kind of file system (ARCHITECTURE.md, Mount settings).
@@ -112,7 +129,6 @@ func mountOptions(o Options) *fuse.MountOptions {
 		m.Options = append(m.Options, "default_permissions")
 	}
 	if os.Geteuid() == 0 {
-		m.DirectMountStrict = true
 		m.DirectMountFlags = directFlags(o)
 		return m
 	}
@@ -145,18 +161,12 @@ func directFlags(o Options) uintptr {
 func (s *Server) ready(ctx context.Context) error {
 	answered := make(chan error, 1)
 	go func() {
-		if !s.adopted {
-			if err := s.fuse.WaitMount(); err != nil {
-				answered <- err
-				return
-			}
-		}
 		var st unix.Stat_t
 		if err := unix.Stat(s.dir, &st); err != nil {
 			answered <- err
 			return
 		}
-		setReadAhead(st.Dev)
+		setReadAhead(s.dev)
 		answered <- nil
 	}()
 	select {
@@ -197,26 +207,26 @@ func (s *Server) Done() <-chan struct{} { return s.served }
 // Unmount ends the mount and waits for its last requests. EBUSY (files are open, somebody works in it) is returned as is,
 // and the mount goes on. It does nothing after the mount has ended.
 func (s *Server) Unmount() error {
-	select {
-	case <-s.served:
-		s.Wait()
-		return nil
-	default:
+	var err error
+	for try, pause := 0, 5*time.Millisecond; try < 5; try, pause = try+1, 2*pause { // the kernel may need a moment for files that were just closed
+		select {
+		case <-s.served:
+			s.Wait()
+			return nil
+		default:
+		}
+		if err = Unmount(s.dir, s.dev, false); err == nil {
+			s.Wait()
+			return nil
+		}
+		time.Sleep(pause)
 	}
-	end := s.fuse.Unmount
-	if s.adopted {
-		end = s.unmountAdopted
-	}
-	if err := end(); err != nil {
-		return fmt.Errorf("unmount %q: %w", s.dir, err)
-	}
-	s.Wait()
-	return nil
+	return fmt.Errorf("unmount %q: %w", s.dir, err)
 }
 
 // Detach takes the mount out of the tree although it is busy (umount -l); it ends when its last file is closed.
 func (s *Server) Detach() error {
-	if err := Unmount(s.dir, true); err != nil {
+	if err := Unmount(s.dir, s.dev, true); err != nil {
 		return fmt.Errorf("detach %q: %w", s.dir, err)
 	}
 	return nil
@@ -225,11 +235,15 @@ func (s *Server) Detach() error {
 // Abort cuts the connection to the kernel: every waiting call and every later one gets ENOTCONN or ECONNABORTED. It is for
 // tests of crashes and for a mount that must end at once.
 func (s *Server) Abort() error {
-	var st unix.Stat_t
-	if err := unix.Stat(s.dir, &st); err != nil {
-		return fmt.Errorf("abort %q: %w", s.dir, err)
+	dev := s.dev
+	if dev == 0 {
+		var st unix.Stat_t
+		if err := unix.Stat(s.dir, &st); err != nil {
+			return fmt.Errorf("abort %q: %w", s.dir, err)
+		}
+		dev = st.Dev
 	}
-	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(st.Dev))
+	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(dev))
 	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
 		return fmt.Errorf("abort %q: %w", s.dir, err)
 	}

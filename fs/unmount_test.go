@@ -28,11 +28,11 @@ func TestUnmountFollowsNoLink(t *testing.T) {
 		t.Skipf("tmpfs cannot be mounted here: %v", err)
 	}
 	for _, lazily := range []bool{false, true} {
-		if err := Unmount(planted, lazily); !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
+		if err := Unmount(planted, 0, lazily); !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
 			t.Errorf("lazily %t: got %v, want %v", lazily, err, unix.ELOOP)
 		}
 	}
-	if err := Unmount(dir, false); err != nil {
+	if err := Unmount(dir, 0, false); err != nil {
 		t.Error(err)
 	}
 	table, err := os.ReadFile("/proc/self/mountinfo")

@@ -158,8 +158,8 @@ func (c *call) serveDaemon(ctx context.Context, cfg *mountConfig, d *daemon, log
 
 // prepareDaemon is prepare; a mount that is taken over is not looked at, because it waits for this process.
 func (c *call) prepareDaemon(ctx context.Context, cfg *mountConfig, d *daemon, typed secrets) (*prepared, error) {
-	if !d.first() {
-		cfg.dir, cfg.adopted = d.hello.Dir, true
+	cfg.dir, cfg.adopted = d.hello.Dir, !d.first()
+	if cfg.adopted {
 		cfg.object.NewVolume = false // the first one made it
 	}
 	p, err := c.prepare(ctx, cfg, typed)
@@ -245,7 +245,7 @@ func (d *daemon) adopt(ctx context.Context, c *cache.Cache, o fs.Options) (*fs.S
 	if err = errors.Join(err, d.device.Close()); err != nil {
 		return nil, nil, nil, errors.Join(err, listener.Close())
 	}
-	server, err := fs.Adopt(ctx, c, fs.Adoption{FD: fd, Dir: d.hello.Dir, Init: about.Init, Reply: about.Reply, Answer: func(reply []byte) error {
+	server, err := fs.Adopt(ctx, c, fs.Adoption{FD: fd, Dir: d.hello.Dir, Number: about.Number, Init: about.Init, Reply: about.Reply, Answer: func(reply []byte) error {
 		_, err := d.ask(ctx, message{Kind: msgReply, Reply: reply})
 		return err
 	}}, o)

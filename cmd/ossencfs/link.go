@@ -60,7 +60,8 @@ type message struct {
 
 	Life       uint16  `json:"life,omitempty"`
 	Background bool    `json:"background,omitempty"`
-	Dir        string  `json:"dir,omitempty"` // the mount point
+	Dir        string  `json:"dir,omitempty"`    // the mount point
+	Number     uint64  `json:"number,omitempty"` // of the mount's device; missing from supervisors of earlier releases
 	Record     *record `json:"record,omitempty"`
 	RecordName string  `json:"record_name,omitempty"`
 	RecordDir  string  `json:"record_dir,omitempty"`

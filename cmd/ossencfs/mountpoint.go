@@ -24,6 +24,7 @@ const fuseType = "fuse.ossencfs"
 
 // mounted is a line of the mount table.
 type mounted struct {
+	dev    uint64
 	dir    string
 	fstype string
 	source string
@@ -49,7 +50,11 @@ func parseMounts(raw []byte) []mounted {
 		if !ok || len(left) < 5 || len(right) < 2 {
 			continue
 		}
-		list = append(list, mounted{dir: unescapeMount(left[4]), fstype: right[0], source: unescapeMount(right[1])})
+		dev, err := fs.ParseDevice(left[2])
+		if err != nil {
+			continue
+		}
+		list = append(list, mounted{dev: dev, dir: unescapeMount(left[4]), fstype: right[0], source: unescapeMount(right[1])})
 	}
 	return list
 }
@@ -198,7 +203,7 @@ func removeDead(dir string) error {
 	if !ok || m.fstype != fuseType {
 		return fail(exitMountPoint, fmt.Errorf("mount point %s is a dead mount of another program", dir), "unmount it first")
 	}
-	if err := fs.Unmount(dir, true); err != nil {
+	if err := fs.Unmount(dir, m.dev, true); err != nil {
 		return fail(exitMountPoint, fmt.Errorf("remove the dead mount at %s: %w", dir, err), "a mount is removed by the user who made it, or by root")
 	}
 	return nil

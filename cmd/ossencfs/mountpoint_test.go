@@ -15,9 +15,9 @@ func TestParseMounts(t *testing.T) {
 broken line
 41 1 0:37 / /mnt - ext4
 `
-	want := []mounted{{"/proc", "proc", "proc"}, {"/mnt/with space", "fuse.ossencfs", "oss://bucket/a b"}}
+	want := []mounted{{21, "/proc", "proc", "proc"}, {36, "/mnt/with space", "fuse.ossencfs", "oss://bucket/a b"}}
 	if got := parseMounts([]byte(text)); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -155,7 +155,7 @@ func (s *session) endMount(second context.Context) {
 		return
 	}
 	s.log.Warn("the mount is busy; it ends when the last file in it is closed", "mountpoint", s.cfg.dir, "error", err)
-	if err := fs.Unmount(s.cfg.dir, true); err != nil {
+	if err := s.server.Detach(); err != nil {
 		s.log.Error("cannot detach the mount", "error", err)
 	}
 	select {
@@ -173,7 +173,7 @@ func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 	if s.server != nil { // else it is the supervisor's to say whether the mount ends
 		s.daemon.say(msgEnding)
 		if err := s.server.Unmount(); err != nil { // it is busy, and must not stay behind without us
-			errs = append(errs, err, fs.Unmount(s.cfg.dir, true))
+			errs = append(errs, err, s.server.Detach())
 		}
 	}
 	if s.cache != nil {

@@ -384,6 +384,7 @@ func (s *supervisor) handle(d *life, m *message) error {
 // describe tells a daemon of the mount.
 func (s *supervisor) describe(m *message) {
 	m.Record, m.RecordName, m.RecordDir = s.record, s.record.name, s.record.dir
+	m.Number = s.device.Number()
 	m.Init, m.Reply = s.device.Exchange()
 	m.Health = s.health
 }
