@@ -75,3 +75,45 @@ func WriteNew(path string, text []byte, mode fs.FileMode) error {
 	}
 	return nil
 }
+
+// PlaceNew gives a file another name, in a folder of the same file system. It replaces nothing: when the name is taken by then it is fs.ErrExist, and the
+// file keeps the old one.
+func PlaceNew(from, to string) error { return place(placings, from, to) }
+
+// placings are the ways to do so, in the order of trial: file systems, such as NFS and many of FUSE, have not all of them. By the last one the
+// name is there, with nothing in it, a moment before the file.
+var placings = []func(from, to string) error{renameNew, linkNew, claimNew}
+
+func place(ways []func(from, to string) error, from, to string) (err error) {
+	for _, way := range ways {
+		if err = way(from, to); !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM) {
+			break
+		}
+	}
+	return err
+}
+
+func renameNew(from, to string) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+func linkNew(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err //nolint:wrapcheck // it names the paths
+	}
+	return os.Remove(from) //nolint:wrapcheck // it names the path
+}
+
+func claimNew(from, to string) error {
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the user names the file
+	if err != nil {
+		return err //nolint:wrapcheck // it names the path
+	}
+	if err = errors.Join(f.Close(), os.Rename(from, to)); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
+}

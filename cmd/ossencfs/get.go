@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -123,12 +121,9 @@ func rename(from, to string, force bool) error {
 	if force {
 		return os.Rename(from, to)
 	}
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // a file system without the flag
-		return os.Rename(from, to)
+	err := localfile.PlaceNew(from, to)
+	if errors.Is(err, iofs.ErrExist) {
+		return fail(exitFailure, fmt.Errorf("%s was made by somebody else meanwhile", to), "--force replaces it")
 	}
-	if err != nil {
-		return fmt.Errorf("rename to %s: %w", to, err)
-	}
-	return nil
+	return err
 }
