@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ const (
 
 // Options say how a mount looks to the system.
 type Options struct {
-	// Source is shown as the mounted device, for example "oss://bucket/prefix".
+	// Source is shown as the mounted device, for example "oss://bucket/prefix"; "ossencfs" when empty, which mount(2) refuses.
 	Source string
 	// AllowOther lets other users in; the kernel then checks modes and owners (default_permissions).
 	AllowOther bool
@@ -109,7 +110,7 @@ func declinePoll(dir string) error {
 func mountOptions(o Options) *fuse.MountOptions {
 	m := &fuse.MountOptions{
 		AllowOther:               o.AllowOther,
-		FsName:                   o.Source,
+		FsName:                   cmp.Or(o.Source, "ossencfs"),
 		Name:                     "ossencfs",
 		MaxWrite:                 maxRequest,
 		MaxReadAhead:             maxRequest,

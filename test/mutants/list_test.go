@@ -108,7 +108,7 @@ var mutants = []mutant{
 		"if off < e.rec.visible {", "if end++; off < e.rec.visible {",
 		"test/model", model},
 	{"attributes do not travel with a rename", "cache/converge/planner.go",
-		"if ok && s.Key != key && s.XattrVer == w.XattrVer && !tightens(&s, w) {", "if ok && s.Key != key && !tightens(&s, w) {",
+		"if ok && s.Key != key && s.XattrVer == w.XattrVer && !p.tightens(key, &s, w) {", "if ok && s.Key != key && !p.tightens(key, &s, w) {",
 		"test/model", model},
 	{"an exchange forgets a name", "cache/index/inode.go",
 		"\treturn tx.setDirent(i.Parent, i.Name, i.Ino)", "\tif old != nil && old.Parent != i.Parent && !old.Unlinked && len(old.Name) == 256 {\n\t\treturn nil\n\t}\n\treturn tx.setDirent(i.Parent, i.Name, i.Ino)",
