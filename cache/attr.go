@@ -106,10 +106,8 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 	}
 	c.names.RLock()
 	defer c.names.RUnlock()
-	if ch.Set&(SetMode|SetUID|SetGID) != 0 || ch.Set == 0 {
-		if err := c.checked(ino); err != nil {
-			return Stat{}, err
-		}
+	if err := c.checkedChange(ino, ch); err != nil {
+		return Stat{}, err
 	}
 	changed, err := c.updateInode(ino, func(i *index.Inode) bool { return applyChange(i, ch) })
 	if err != nil {

@@ -82,6 +82,31 @@ func TestOpenIsCheckedAnew(t *testing.T) {
 	}
 }
 
+// TestXattrsAreCheckedAnew: who may read and write those of user.* is decided by the mode. For those of trusted.* the kernel looks at no file.
+func TestXattrsAreCheckedAnew(t *testing.T) {
+	env := testenv.New(t, testenv.Options{NoMount: true})
+	c, k := env.Cache, &kernel{cache: env.Cache, checks: true}
+	c.SetKernel(k)
+	ino := writeFile(t, env, "f", "text")
+	for name, want := range map[string]error{"user.a": cache.ErrOutdated, "trusted.a": nil} {
+		for call, do := range map[string]func() error{
+			"set":    func() error { return c.SetXattr(t.Context(), ino, name, []byte("v"), cache.XattrAny) },
+			"get":    func() error { _, err := c.GetXattr(t.Context(), ino, name); return err },
+			"remove": func() error { return c.RemoveXattr(t.Context(), ino, name) },
+		} {
+			k.checks = false
+			if err := c.SetXattr(t.Context(), ino, name, []byte("v"), cache.XattrAny); err != nil {
+				t.Fatal(err)
+			}
+			k.checks = true
+			k.ForgetInode(ino)
+			if err := do(); !errors.Is(err, want) {
+				t.Errorf("%s %s: got %v, want %v", call, name, err, want)
+			}
+		}
+	}
+}
+
 // storeIn writes a file of a directory, which may exist.
 func storeIn(t *testing.T, env *testenv.Env, dir cache.Ino, name, text string) {
 	t.Helper()

@@ -8,10 +8,12 @@ import (
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
-// Caller is who makes a call, as far as the rule of set-id bits asks. What cannot be found out is answered with no.
+// Caller is who makes a call, as far as it is asked here. What cannot be found out is answered with no.
 type Caller interface {
 	// MayChange tells whether the caller is this user, or acts for every one (CAP_FOWNER).
 	MayChange(uid uint32) bool
+	// Owner is MayChange, and tells whether that can be found out.
+	Owner(uid uint32) (is, known bool)
 	// InGroup tells whether the caller is a member of a group.
 	InGroup(gid uint32) bool
 	// KeepsSetID tells whether the caller's changes leave the bits where they are (CAP_FSETID).

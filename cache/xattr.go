@@ -15,7 +15,15 @@ func (c *Cache) GetXattr(ctx context.Context, ino Ino, name string) ([]byte, err
 	if isVirtual(name) {
 		return c.virtual(ctx, ino, name)
 	}
-	i, err := c.knownInode(ctx, ino)
+	if err := c.known(ctx, ino); err != nil {
+		return nil, err
+	}
+	c.names.RLock()
+	defer c.names.RUnlock()
+	if err := c.checkedXattr(ino, name); err != nil {
+		return nil, err
+	}
+	i, err := c.inode(ino)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +61,7 @@ func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte
 	if isVirtual(name) {
 		return ErrNotPermitted
 	}
-	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
+	return c.changeXattrs(ctx, ino, name, func(all map[string][]byte) error {
 		_, exists := all[name]
 		switch {
 		case exists && mode == XattrCreate:
@@ -74,7 +82,7 @@ func (c *Cache) RemoveXattr(ctx context.Context, ino Ino, name string) error {
 	if isVirtual(name) {
 		return ErrNotPermitted
 	}
-	return c.changeXattrs(ctx, ino, func(all map[string][]byte) error {
+	return c.changeXattrs(ctx, ino, name, func(all map[string][]byte) error {
 		if _, ok := all[name]; !ok {
 			return ErrNoAttr
 		}
@@ -83,8 +91,8 @@ func (c *Cache) RemoveXattr(ctx context.Context, ino Ino, name string) error {
 	})
 }
 
-// changeXattrs changes a copy of the attributes: maps that were read are never written.
-func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[string][]byte) error) error {
+// changeXattrs changes a copy of the attributes, for the sake of name: maps that were read are never written.
+func (c *Cache) changeXattrs(ctx context.Context, ino Ino, name string, change func(map[string][]byte) error) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
@@ -102,6 +110,11 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, change func(map[strin
 	}
 	if ino == Root && c.bucket.WriteOnly() {
 		return fmt.Errorf("the root's are never uploaded, so that they would stay here: %w", ErrAccess)
+	}
+	c.names.RLock()
+	defer c.names.RUnlock()
+	if err := c.checkedXattr(ino, name); err != nil {
+		return err
 	}
 	err := c.db.Update(func(tx *index.Tx) error {
 		i, ok, err := tx.Inode(ino)

@@ -94,8 +94,19 @@ func change(in *fuse.SetAttrIn) cache.Change {
 			ch.Mtime = joinTime(in.Mtime, in.Mtimensec)
 		}
 	}
-	ch.By = killer(in, ch.Set)
+	const touch = fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME_NOW
+	ch.Touch = in.Valid&touch == touch
+	ch.By, ch.Asked = killer(in, ch.Set), asking(in, ch.Set)
 	return ch
+}
+
+// asking is who changes mode or times by a SETATTR. The kernel does so itself after a truncation, and with --writeback before it closes a file.
+func asking(in *fuse.SetAttrIn, set cache.ChangeSet) cache.Caller {
+	const flush = fuse.FATTR_MTIME | fuse.FATTR_CTIME | fuse.FATTR_FH
+	if set&(cache.SetMode|cache.SetAtime|cache.SetMtime) == 0 || set&cache.SetSize != 0 || in.Valid == flush {
+		return nil
+	}
+	return callerOf(&in.InHeader)
 }
 
 // killer is whose SETATTR takes set-id bits away. The kernel marks truncations by those without CAP_FSETID, and changes of owner by

@@ -28,6 +28,7 @@ var _ cache.Caller = (*caller)(nil)
 type rights struct {
 	groups       []uint32
 	capabilities uint64
+	initial      bool // the thread is in the user namespace that the system began with, and its rights are known
 }
 
 // callerOf is for requests that come with no word about set-id bits.
@@ -44,6 +45,12 @@ func killerOf(h *fuse.InHeader, kill bool) cache.Caller {
 // MayChange implements cache.Caller.
 func (c *caller) MayChange(uid uint32) bool {
 	return c.id.Uid == uid || c.capable(unix.CAP_FOWNER)
+}
+
+// Owner implements cache.Caller. The capabilities of a caller in another user namespace hold for owners that only the kernel can tell.
+func (c *caller) Owner(uid uint32) (is, known bool) {
+	is = c.MayChange(uid)
+	return is, is || c.look().initial
 }
 
 // InGroup implements cache.Caller.
@@ -92,7 +99,7 @@ func rightsOf(id fuse.Caller) (rights, error) {
 		return rights{}, err
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(dir+"/ns/user", &st); err != nil || st.Ino != initialUserNamespace {
+	if r.initial = unix.Stat(dir+"/ns/user", &st) == nil && st.Ino == initialUserNamespace; !r.initial {
 		r.capabilities = 0
 	}
 	return r, nil

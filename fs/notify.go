@@ -49,11 +49,17 @@ func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{ino: p
 // ForgetInode tells that attributes or content of an inode changed. The attributes are forgotten at once: what waits in the queue may wait
 // for a directory in which somebody works, and meanwhile the kernel would let in whom the old mode let in.
 func (n *notifier) ForgetInode(ino cache.Ino) {
-	n.ForgetAttr(ino)
-	if n.outdated != nil {
-		n.outdated.note(ino)
-	}
+	n.told(ino, func() { n.server.InodeNotify(uint64(ino), -1, 0) })
 	n.add(note{ino: ino})
+}
+
+// told notes that the kernel is told to forget the attributes of an inode.
+func (n *notifier) told(ino cache.Ino, tell func()) {
+	if n.outdated == nil {
+		tell()
+		return
+	}
+	n.outdated.tell(ino, tell)
 }
 
 // Outdated implements cache.Kernel.
@@ -61,7 +67,14 @@ func (n *notifier) Outdated(ino cache.Ino) bool { return n.outdated != nil && n.
 
 // ForgetAttr has the kernel forget the attributes of an inode, and waits for it. An offset below zero leaves the pages alone, so that
 // the kernel waits for nobody either, and a request may be unanswered meanwhile.
-func (n *notifier) ForgetAttr(ino cache.Ino) { n.server.InodeNotify(uint64(ino), -1, 0) }
+func (n *notifier) ForgetAttr(ino cache.Ino) {
+	forget := func() { n.server.InodeNotify(uint64(ino), -1, 0) }
+	if !n.Outdated(ino) {
+		forget()
+		return
+	}
+	n.told(ino, forget)
+}
 
 // AskInode asks whether the kernel knows an inode.
 func (n *notifier) AskInode(ino cache.Ino) { n.add(note{ino: ino, ask: true}) }
@@ -117,7 +130,7 @@ func (n *notifier) send(item note) {
 	case item.name != "":
 		n.server.EntryNotify(uint64(item.ino), item.name)
 	default:
-		n.server.InodeNotify(uint64(item.ino), 0, 0)
+		n.told(item.ino, func() { n.server.InodeNotify(uint64(item.ino), 0, 0) })
 	}
 }
 

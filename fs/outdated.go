@@ -12,14 +12,23 @@ type outdated struct {
 	mu    sync.Mutex // guards the fields below
 	clock uint64     // counts the changes
 	since map[cache.Ino]uint64
+	// telling counts who tells the kernel just now: of an answer that comes meanwhile, or is on its way, it takes no attributes.
+	telling map[cache.Ino]int
 }
 
-// note is called once the kernel has been told to forget the attributes of an inode.
-func (o *outdated) note(ino cache.Ino) {
+// tell has the kernel forget the attributes of an inode, by f.
+func (o *outdated) tell(ino cache.Ino, f func()) {
+	o.mu.Lock()
+	if o.since == nil {
+		o.since, o.telling = make(map[cache.Ino]uint64), make(map[cache.Ino]int)
+	}
+	o.telling[ino]++
+	o.mu.Unlock()
+	f()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.since == nil {
-		o.since = make(map[cache.Ino]uint64)
+	if o.telling[ino]--; o.telling[ino] == 0 {
+		delete(o.telling, ino)
 	}
 	o.clock++
 	o.since[ino] = o.clock
@@ -36,7 +45,7 @@ func (o *outdated) begin() uint64 {
 func (o *outdated) shown(ino cache.Ino, begun uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.since[ino] <= begun {
+	if o.telling[ino] == 0 && o.since[ino] <= begun {
 		delete(o.since, ino)
 	}
 }
@@ -45,5 +54,5 @@ func (o *outdated) has(ino cache.Ino) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_, is := o.since[ino]
-	return is
+	return is || o.telling[ino] > 0
 }

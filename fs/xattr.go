@@ -10,10 +10,13 @@ import (
 	"github.com/ossencfs/ossencfs/cache"
 )
 
+// trusted is the prefix of attributes for those with CAP_SYS_ADMIN.
+const trusted = "trusted."
+
 // xattrAllowed says which extended attributes exist here: user.* and trusted.* (the kernel asks for privilege).
 func xattrAllowed(name string) bool {
 	return strings.HasPrefix(name, "user.") && len(name) > len("user.") ||
-		strings.HasPrefix(name, "trusted.") && len(name) > len("trusted.")
+		strings.HasPrefix(name, trusted) && len(name) > len(trusted)
 }
 
 // GetXAttr reads one. Reading security.* and system.* gives ENODATA, the answer after which nobody complains.
@@ -39,7 +42,11 @@ func (f *fileSystem) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []
 		return 0, f.status("listxattr", h.NodeId, err)
 	}
 	var list bytes.Buffer
+	by := &caller{id: h.Caller}
 	for _, name := range names {
+		if strings.HasPrefix(name, trusted) && !by.capable(unix.CAP_SYS_ADMIN) {
+			continue // the kernel lets it read none of them either
+		}
 		list.WriteString(name)
 		list.WriteByte(0)
 	}
