@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
@@ -31,6 +32,36 @@ func (c *Cache) LeftRetired() (left bool, err error) {
 		return err
 	})
 	return left, err
+}
+
+// OriginsOfBefore makes what the cache knows of volume keys what it knows of them after the version before.
+func (c *Cache) OriginsOfBefore() error {
+	some := index.ID(object.SomeVolume)
+	return c.db.Update(func(tx *index.Tx) error {
+		var inodes []index.Inode
+		err := tx.Inodes(func(i index.Inode) bool {
+			if i.Origin != (index.ID{}) {
+				inodes = append(inodes, i)
+			}
+			return true
+		})
+		for n := 0; n < len(inodes) && err == nil; n++ {
+			inodes[n].Origin = some
+			err = tx.PutInode(inodes[n])
+		}
+		var rows []index.Object
+		err = errors.Join(err, tx.ObjectsAfter("", func(o index.Object) bool {
+			if o.Volume != (index.ID{}) {
+				rows = append(rows, o)
+			}
+			return true
+		}))
+		for n := 0; n < len(rows) && err == nil; n++ {
+			rows[n].Volume = some
+			_, err = tx.SawObject(rows[n])
+		}
+		return err
+	})
 }
 
 // GiveReservedName names an inode as only a cache from before the name was reserved below the root has one.

@@ -19,6 +19,7 @@ type retirement struct {
 	env     *testenv.Env
 	former  *object.Bucket
 	volumes *object.Volumes
+	ended   bool
 }
 
 func forged(t *testing.T) *retirement {
@@ -86,14 +87,31 @@ func (r *retirement) read(name string) error {
 	return errors.Join(err, r.env.Cache.Release(r.t.Context(), st.Ino, false))
 }
 
-// retire ends the first epoch, and has the mount learn of it.
-func (r *retirement) retire() {
+// remount ends the first epoch while the mount is away.
+func (r *retirement) remount() {
+	r.t.Helper()
+	r.env.Unmount()
+	r.end()
+	r.env.Resume()
+}
+
+// end ends the first epoch.
+func (r *retirement) end() {
 	r.t.Helper()
 	list, err := r.volumes.Retiring(1, false)
 	r.must(err)
 	r.must(r.volumes.Retire(r.t.Context(), list))
+	r.ended = true
+}
+
+// retire ends the first epoch, and has the mount learn of it.
+func (r *retirement) retire() {
+	r.t.Helper()
+	if !r.ended {
+		r.end()
+	}
 	r.write(r.client(), "news", object.ModeRegular|0o600, "news")
-	_, err = r.env.Store.Head(r.t.Context(), "news") // under a volume key that it does not know: it looks
+	_, err := r.env.Store.Head(r.t.Context(), "news") // under a volume key that it does not know: it looks
 	r.must(err)
 	if len(r.env.Store.RetiredVolumes()) != 1 {
 		r.t.Fatal("the mount has not learned of the retirement")
@@ -165,6 +183,8 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		{name: "chmod before", before: change(cache.Change{Set: cache.SetMode, Mode: 0o600})},
 		{name: "truncate", after: change(cache.Change{Set: cache.SetSize, Size: 9})},
 		{name: "rename", after: rename},
+		{name: "rename before", before: rename},
+		{name: "times before", before: change(cache.Change{Set: cache.SetMtime, Mtime: 7})},
 		{name: "rename before, and gone", before: func(r *retirement, ino cache.Ino) error { return errors.Join(rename(r, ino), gone(r, ino)) }},
 		{name: "extended attributes before", before: func(r *retirement, ino cache.Ino) error {
 			return r.env.Cache.SetXattr(r.t.Context(), ino, "user.a", []byte("b"), 0)
@@ -174,6 +194,10 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		}, after: func(r *retirement, ino cache.Ino) error {
 			return errors.Join(r.env.Cache.Write(r.t.Context(), ino, 0, []byte("F"), nil), r.env.Cache.Release(r.t.Context(), ino, true))
 		}},
+		{name: "not mounted meanwhile, repair", before: func(r *retirement, _ cache.Ino) error { r.remount(); return nil }, after: repair},
+		{name: "not mounted meanwhile, edit", before: func(r *retirement, _ cache.Ino) error { r.remount(); return nil }, after: edit},
+		{name: "in a cache of the version before, repair", before: func(r *retirement, _ cache.Ino) error { return r.env.Cache.OriginsOfBefore() }, after: repair},
+		{name: "in a cache of the version before, edit", before: func(r *retirement, _ cache.Ino) error { return r.env.Cache.OriginsOfBefore() }, after: edit},
 		{name: "times of a directory", after: func(r *retirement, _ cache.Ino) error {
 			st, err := walk(r.t.Context(), r.env.Cache, "dir")
 			if err == nil {
@@ -221,6 +245,9 @@ func TestWhatCountsStays(t *testing.T) {
 		t.Fatalf("nothing was rewrapped: %+v", report)
 	}
 	r.retire()
+	if err := r.read("forged"); !errors.Is(err, cache.ErrUntrusted) {
+		t.Errorf("what is under the retired key alone: got %v, want ErrUntrusted", err)
+	}
 	r.env.Server.ResetRequests()
 	r.must(r.read("ok/own"))
 	if n := r.env.Requests()["GetObject"]; n > 0 {
