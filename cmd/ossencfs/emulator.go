@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/ossencfs/ossencfs/emulator"
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 func emulatorCommand() *command {
@@ -39,6 +40,11 @@ func runEmulator(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if o.Dir != "" {
+		if err := makeOwnDir(o.Dir); err != nil {
+			return fail(exitFailure, fmt.Errorf("folder of the emulator: %w", err), "name a folder of your own, which nobody else may write to: chmod 700 "+localfile.Word(o.Dir))
+		}
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	server, err := emulator.Start(o)
@@ -53,6 +59,18 @@ func runEmulator(ctx context.Context, c *call) error {
 		return fmt.Errorf("stop the emulator: %w", err)
 	}
 	return nil
+}
+
+// makeOwnDir makes a folder, or checks that nobody but this user and root can put anything into it.
+func makeOwnDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return unsharedDir(dir, info, 0o022)
 }
 
 func emulatorOptions(c *call) (emulator.Options, error) {

@@ -107,14 +107,17 @@ func openPrivateDir(dir string) (*os.File, error) {
 }
 
 // privateDir says what is wrong with a folder that should be this user's alone.
-func privateDir(dir string, info iofs.FileInfo) error {
+func privateDir(dir string, info iofs.FileInfo) error { return unsharedDir(dir, info, 0o077) }
+
+// unsharedDir refuses a folder that is somebody else's, or gives others one of some rights.
+func unsharedDir(dir string, info iofs.FileInfo, rights iofs.FileMode) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory", dir)
 	case ok && int(st.Uid) != os.Geteuid():
 		return fail(exitFailure, fmt.Errorf("%s belongs to another user", dir))
-	case info.Mode().Perm()&0o077 != 0:
+	case info.Mode().Perm()&rights != 0:
 		return fail(exitFailure, fmt.Errorf("%s is open to other users", dir), "close it: chmod 700 "+localfile.Word(dir))
 	}
 	return nil
