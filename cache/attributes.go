@@ -245,6 +245,11 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if closed {
 		i.Unproven |= object.FieldMode
 	}
+	if recorded && old.State != object.StateUnknown && (i.Mode != mode || i.UID != a.UID || i.GID != a.GID) { // whatever led here, the kernel may have been shown the old ones
+		if err := c.forgetInode(tx, i.Ino, note); err != nil {
+			return err
+		}
+	}
 	i.Mode, i.UID, i.GID, i.Rdev = mode, a.UID, a.GID, a.Rdev
 	if !isDir(i) || !recorded || old.Upload != row.Upload || row.Upload == (index.ID{}) {
 		i.Mtime = a.Mtime // where the answer brings nothing new, that of a directory whose entries changed here stays

@@ -87,7 +87,7 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *ne
 		return c.seeAnew(tx, &o, found, note)
 	case kept && clean:
 		i.AttrKnown = false
-		if err := tx.PutInode(i); err != nil {
+		if err := orErr(c.forgetInode(tx, i.Ino, note), tx.PutInode(i)); err != nil {
 			return err
 		}
 		return c.seeAnew(tx, &o, found, note)
