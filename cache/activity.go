@@ -94,6 +94,7 @@ type trackedBucket struct {
 	activity *activity
 	gate     *gate
 	refused  func(key, etag string, cause error) // told when content turns out not to be ours
+	doubt    func(*object.Info) error            // notes which attributes of an object are not to be signed
 }
 
 // Get passes on, and notes an object whose content is refused.
@@ -137,6 +138,9 @@ func (t *trackedBucket) Copy(ctx context.Context, r object.CopyRequest) (object.
 	defer t.activity.begin(r.Dst)()
 	if r.Attr.Mode == 0 {
 		info, err := t.Bucket.Head(ctx, r.Src)
+		if err == nil {
+			err = t.doubt(&info)
+		}
 		if err != nil {
 			return object.Info{}, err
 		}

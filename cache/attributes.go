@@ -203,12 +203,24 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 }
 
 // superseded reports whether an object carries an upload that was replaced. Whoever may write to the bucket can put it back, or take away the tag
-// that replaced it: it is reported, and gives nobody the rights of before.
+// that replaced it: it is reported, and gives nobody the rights of before, its owner of then included.
 func superseded(tx *index.Tx, info *object.Info) (bool, error) {
 	if info.State != object.StateAuthentic || info.Upload.IsZero() {
 		return false, nil
 	}
 	return tx.Superseded(index.ID(info.Upload))
+}
+
+// doubtRights is for what is signed as the bucket tells it, without an inode that knows better: an object that is refused, and a version that was
+// replaced, take no rights along.
+func (c *Cache) doubtRights(info *object.Info) error {
+	return c.db.View(func(tx *index.Tx) error {
+		back, err := superseded(tx, info)
+		if back || info.State == object.StateRefused {
+			info.Unproven |= object.FieldsOfRights
+		}
+		return err
+	})
 }
 
 // adopt gives an inode the attributes of an object and records the object as its state. A refused one shows the defaults, and what
@@ -236,14 +248,16 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if err != nil {
 		return err
 	}
-	closed := info.State == object.StateRefused || back && (i.Mode == 0 || isDir(i) && !recorded) // what was known of it is forgotten
 	if back && i.Mode != 0 || info.Unproven&object.AllFields != 0 && recorded && old.Upload == row.Upload && row.Upload != (index.ID{}) {
 		a, mode = object.Attr{UID: i.UID, GID: i.GID, Rdev: i.Rdev, Mtime: i.Mtime, Xattrs: a.Xattrs}, i.Mode // nothing new was signed: what is known here stays
 	} else {
 		i.Unproven = info.Unproven
 	}
-	if closed {
+	switch {
+	case info.State == object.StateRefused:
 		i.Unproven |= object.FieldMode
+	case back && (i.Mode == 0 || isDir(i) && !recorded): // what was known of it is forgotten
+		i.Unproven |= object.FieldsOfRights
 	}
 	if recorded && old.State != object.StateUnknown && (i.Mode != mode || i.UID != a.UID || i.GID != a.GID) { // whatever led here, the kernel may have been shown the old ones
 		if err := c.forgetInode(tx, i.Ino, note); err != nil {

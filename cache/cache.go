@@ -95,8 +95,8 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		return nil, err
 	}
 	o.Bucket.SetHistory(history{c})
-	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity, gate: c.gate, refused: c.refuse}
-	reading := &trackedBucket{Bucket: c.bucket, activity: c.activity, gate: c.gate, refused: c.refuse}
+	tracked := &trackedBucket{Bucket: o.Bucket, activity: c.activity, gate: c.gate, refused: c.refuse, doubt: c.doubtRights}
+	reading := &trackedBucket{Bucket: c.bucket, activity: c.activity, gate: c.gate, refused: c.refuse, doubt: c.doubtRights}
 	var err error
 	c.bodies, err = body.Open(filepath.Join(o.Dir, "body"), c.bodyOptions(reading))
 	if err != nil {

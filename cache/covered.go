@@ -20,18 +20,21 @@ func (m importer) Covered(ctx context.Context, key string, v object.Version, mar
 }
 
 // undelete removes delete markers of ours, the lowest first, so that it can be done again at every moment. Without the permission for
-// that the version is copied above them.
+// that the version is copied above them, and so is one that is to lose rights by it.
 func (c *Cache) undelete(ctx context.Context, key string, v object.Version, marks []string) error {
 	defer c.activity.begin(key)()
-	var err error
-	for n := len(marks) - 1; n >= 0 && err == nil; n-- {
-		err = c.bucket.RemoveVersion(ctx, key, marks[n])
+	info, err := c.versionToCopy(ctx, key, v)
+	if errors.Is(err, object.ErrNotFound) {
+		return nil // removed for good meanwhile
 	}
-	if errors.Is(err, object.ErrDenied) {
-		info, headErr := c.bucket.HeadVersion(ctx, key, v.ID)
-		if headErr != nil {
-			return errors.Join(err, headErr)
-		}
+	unread := err
+	copied := err == nil && info.Unproven&object.FieldsOfRights != 0 && !c.bucket.WriteOnly()
+	err = ignore(err, object.ErrDenied)
+	for n := len(marks) - 1; n >= 0 && err == nil && !copied; n-- {
+		err = c.bucket.RemoveVersion(ctx, key, marks[n])
+		copied = errors.Is(err, object.ErrDenied) && unread == nil
+	}
+	if copied {
 		_, err = c.bucket.Copy(ctx, copyOf(key, v.ID, key, &info))
 	}
 	if err != nil {
@@ -40,6 +43,15 @@ func (c *Cache) undelete(ctx context.Context, key string, v object.Version, mark
 	c.o.Logger.Warn("deleted here and written elsewhere: theirs is brought back", "path", c.keyPath(key))
 	c.conflicts.Add(1)
 	return c.db.Update(func(tx *index.Tx) error { return listAgain(tx, key) })
+}
+
+// versionToCopy describes a version as a copy of it will be signed. Whoever keeps the bucket can lay an older one below ours.
+func (c *Cache) versionToCopy(ctx context.Context, key string, v object.Version) (object.Info, error) {
+	info, err := c.bucket.HeadVersion(ctx, key, v.ID)
+	if err == nil {
+		err = c.doubtRights(&info)
+	}
+	return info, err
 }
 
 // copyOf asks for a copy of a version with the attributes that it has.
@@ -51,7 +63,7 @@ func copyOf(src, version, dst string, info *object.Info) object.CopyRequest {
 
 // copyBeside copies a version to a name beside its key and shows it there.
 func (c *Cache) copyBeside(ctx context.Context, key string, v object.Version) error {
-	info, err := c.bucket.HeadVersion(ctx, key, v.ID)
+	info, err := c.versionToCopy(ctx, key, v)
 	if errors.Is(err, object.ErrNotFound) {
 		return nil // removed for good meanwhile
 	}
@@ -68,7 +80,7 @@ func (c *Cache) copyBeside(ctx context.Context, key string, v object.Version) er
 		if err != nil {
 			return err
 		}
-		copied.Size, copied.Attr, copied.State, copied.Refusal = info.Size, info.Attr, info.State, info.Refusal
+		copied.Size, copied.Attr.Xattrs, copied.State, copied.Refusal = info.Size, info.Attr.Xattrs, info.State, info.Refusal
 		found = &copied
 	}
 	c.o.Logger.Warn("written here and elsewhere at the same moment: both versions are kept", "path", c.keyPath(key), "theirs", c.keyPath(dst))

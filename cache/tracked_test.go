@@ -25,7 +25,7 @@ func (c *copied) Copy(_ context.Context, r object.CopyRequest) (object.Info, err
 func TestCopiesKeepDoubt(t *testing.T) {
 	work := new(workers)
 	b := &copied{info: object.Info{Attr: object.Attr{Mode: 0o100777, UID: 9}, Unproven: object.AllFields}}
-	tracked := &trackedBucket{Bucket: b, activity: newActivity(), gate: newGate(work)}
+	tracked := &trackedBucket{Bucket: b, activity: newActivity(), gate: newGate(work), doubt: func(*object.Info) error { return nil }}
 	if _, err := tracked.Copy(t.Context(), object.CopyRequest{Src: "a", Dst: "b"}); err != nil {
 		t.Fatal(err)
 	}

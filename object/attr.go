@@ -37,6 +37,9 @@ const (
 
 	AllFields = FieldMode | FieldUID | FieldGID | FieldMtime
 
+	// FieldsOfRights are those that say who may do what.
+	FieldsOfRights = FieldMode | FieldUID | FieldGID
+
 	// FieldsOfOthers says that somebody else has changed attributes by a tag since the object was stored. A write-only host cannot verify
 	// that tag, and not take it along to another name.
 	FieldsOfOthers Fields = 1 << 7

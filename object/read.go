@@ -64,7 +64,7 @@ func (b *Bucket) describeVersion(ctx context.Context, key, full, version string,
 	case b.opt.Bundle != nil:
 		info.Unproven = AllFields
 	case p.box != nil && alwaysTagged(p.box.Generation, p.box.Upload):
-		info.Unproven = fieldsOfTag
+		info.Unproven = FieldsOfRights
 	}
 	return info, p, err
 }

@@ -65,9 +65,6 @@ func (b *Bucket) firstTag(full string, tags map[string]string, c content) (map[s
 	return tags, nil
 }
 
-// fieldsOfTag are the attributes that an object which is never without a tag does not prove by its box.
-const fieldsOfTag = FieldMode | FieldUID | FieldGID
-
 // errNoTag says that a tag was taken away.
 var errNoTag = errors.New("the tag with its mode and owner was removed or changed; nobody but the mount's user has rights to it until a chmod and a chown")
 

@@ -35,8 +35,8 @@ func TestAlwaysTagged(t *testing.T) {
 			}
 			lost := func(b *Bucket, key string) {
 				t.Helper()
-				if got := head(t, b, key); got.Unproven != fieldsOfTag {
-					t.Errorf("%s without its tag: unproven %b, want %b", key, got.Unproven, fieldsOfTag)
+				if got := head(t, b, key); got.Unproven != FieldsOfRights {
+					t.Errorf("%s without its tag: unproven %b, want %b", key, got.Unproven, FieldsOfRights)
 				}
 				rep, err := b.Verify(t.Context(), VerifyOptions{})
 				if line := fmt.Sprintf("%s %s", FoundTag, key); err != nil || !slices.ContainsFunc(findings(rep), func(f string) bool { return strings.HasPrefix(f, line) }) {

@@ -124,11 +124,14 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	attr := b.closed(r.Attr, r.Unproven)
+	attr, unproven := b.closed(r.Attr, r.Unproven), Fields(0)
 	attr.Xattrs = nil
+	if b.opt.Bundle != nil {
+		unproven = r.Unproven // they are left out of the tag
+	}
 	return Info{Key: r.Dst, ETag: got.ETag, Modified: got.LastModified, Attr: attr, HasAttr: true, Generation: r.Generation,
 		Upload: r.Upload, Stored: r.Upload, Over: r.Over, Version: got.VersionID, Encrypted: !r.Generation.IsZero(),
-		TagCount: len(tags), OthersTags: others, State: b.stateOfCopy(r.Generation)}, nil
+		TagCount: len(tags), OthersTags: others, State: b.stateOfCopy(r.Generation), Unproven: unproven}, nil
 }
 
 // stateOfCopy is what is known of an object after a request of ours that kept its bytes: whether it carries a box is not told here,
