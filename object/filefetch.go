@@ -101,7 +101,7 @@ const fetchTries = 4
 // get reads the chunk at off.
 func (f *fileFetch) get(ctx context.Context, off int64) ([]byte, error) {
 	size := min(fetchChunk, f.first.TotalSize-off)
-	r := GetRequest{Key: f.key, ETag: f.first.Info.ETag, Off: off, Len: size, Content: f.first.Content}
+	r := GetRequest{Key: f.key, ETag: f.first.Info.ETag, Off: off, Len: size, Content: f.first.Content, Generation: f.first.Info.Generation}
 	for try := 1; ; try++ {
 		d, err := f.b.Get(ctx, r)
 		if err != nil {

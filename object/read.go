@@ -297,7 +297,7 @@ func (b *Bucket) download(ctx context.Context, r GetRequest, full string, body i
 		return nil, info.Refusal
 	case info.State == StateSealed:
 		return nil, ErrWriteOnly
-	case !r.Generation.IsZero() && p.box != nil && info.Generation != r.Generation:
+	case !r.Generation.IsZero() && info.Generation != r.Generation: // or has no box any more
 		return nil, fmt.Errorf("the object is of another generation than its version: %w: %w", ErrTampered, ErrPrecondition)
 	case r.Off > 0 && r.Off >= got.Size:
 		return nil, fmt.Errorf("offset %d of %d bytes: %w", r.Off, got.Size, ErrRange)
