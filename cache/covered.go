@@ -11,12 +11,22 @@ import (
 )
 
 // Covered brings back a version of others that a request of ours covered without having seen it. Under a delete marker it becomes the
-// object again; under content of ours it becomes a file beside it, by a copy on the server. Doing it twice does no harm.
+// object again; under content of ours it becomes a file beside it, by a copy on the server. Doing it twice does no harm. One that cannot be copied
+// stays where it is: whoever lays it there would keep us from this key for ever.
 func (m importer) Covered(ctx context.Context, key string, v object.Version, marks []string) error {
+	bring := m.c.copyBeside
 	if len(marks) > 0 {
-		return m.c.undelete(ctx, key, v, marks)
+		bring = func(ctx context.Context, key string, v object.Version) error { return m.c.undelete(ctx, key, v, marks) }
 	}
-	return m.c.copyBeside(ctx, key, v)
+	err := bring(ctx, key, v)
+	for _, never := range []error{object.ErrTagRoom, object.ErrSymlink, object.ErrArchived, object.ErrInvalid, object.ErrWriteOnly} {
+		if errors.Is(err, never) {
+			m.c.o.Logger.Warn("a version that somebody else wrote at the same moment cannot be brought back, and stays below", "path", m.c.keyPath(key),
+				"version", v.ID, "error", err)
+			return nil
+		}
+	}
+	return err
 }
 
 // undelete removes delete markers of ours, the lowest first, so that it can be done again at every moment. Without the permission for

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,25 @@ func TestVersionBelow(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestVersionBelowStays: a version that lies below ours and that no request can copy keeps nothing from being uploaded.
+func TestVersionBelowStays(t *testing.T) {
+	env := testenv.New(t, versioned)
+	store(t, env, "f", "base")
+	env.Sync()
+	store(t, env, "f", "ours")
+	meanwhile(t, env, "PutObject", "f", func() {
+		full := http.Header{"X-Oss-Tagging": {"a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1"}}
+		if err := env.Server.WriteObject(testenv.Bucket, "f", full, []byte("theirs")); err != nil {
+			t.Error(err)
+		}
+	})
+	store(t, env, "f", "ours again")
+	env.Sync()
+	if got := names(t, env.Cache, ""); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("got %q, want f alone", got)
 	}
 }
 
