@@ -31,6 +31,9 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 	if !r.Generation.IsZero() && r.Sealed.Tags().Separate() {
 		return Info{}, fmt.Errorf("put %.100q: a body of %d bytes keeps its generation: %w", r.Key, r.Sealed.Size(), ErrInvalid)
 	}
+	if r.fresh, err = freshTags(&r); err != nil {
+		return Info{}, before(fmt.Errorf("put %.100q: %w", r.Key, err))
+	}
 	if err := b.putLeaves(ctx, generationOf(r.Sealed), r.Sealed.Tags()); err != nil {
 		return Info{}, before(err)
 	}
@@ -102,8 +105,31 @@ type content struct {
 
 // contentOf is the content of a request whose body is sealed already.
 func contentOf(r PutRequest) content {
-	return content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: r.generation(), upload: r.Upload, attr: r.Attr,
+	c := content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: r.generation(), upload: r.Upload, attr: r.Attr,
 		over: r.Over}
+	if r.fresh != nil {
+		c.tags = r.fresh.Tags()
+	}
+	return c
+}
+
+// freshTags makes tags of a body that was in the bucket before, under another MAC key: who held the volume key of then, which may be left since, knows
+// that one, and could change bytes so that the tags remain right.
+func freshTags(r *PutRequest) (*Sealed, error) {
+	if r.Generation.IsZero() || r.Stage != nil || r.Sealed.Size() == 0 {
+		return nil, nil //nolint:nilnil // they are those of Sealed
+	}
+	intake, err := cipher.NewIntake(r.Sealed.ContentKey())
+	if err == nil {
+		_, err = io.Copy(intake, io.NewSectionReader(r.Body, 0, r.Sealed.Size()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s := intake.Finish(); s.Size() == r.Sealed.Size() && s.CRC64() == r.Sealed.CRC64() {
+		return s, nil
+	}
+	return nil, fmt.Errorf("its body is not what was sealed: %w", ErrBadDigest)
 }
 
 // headers is all metadata of an object: envelope, attributes, ids, sealed extended attributes and the box. partSize is 0 for

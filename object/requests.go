@@ -37,11 +37,12 @@ type PutRequest struct {
 	Sealed *Sealed
 	Attr   Attr
 	Upload ID // id of this request; a repeated one has the same
-	// Generation is what the object is to be of, when the bucket had it before with other attributes: no tag of then is about this one. Zero: that
-	// of Sealed. It is not for bodies with leaf tags of their own, which are stored by the generation.
+	// Generation is what the object is to be of, when the bucket had it before with other attributes: no tag of then is about this one, and the tags of
+	// its content are new, too. Zero: that of Sealed. It is not for bodies with leaf tags of their own, which are stored by the generation.
 	Generation ID
-	IfAbsent   bool // fail with ErrExists when the object exists; void in versioned buckets
-	Over       []ID // what it replaces: Info.Past of the object that was looked at
+	fresh      *Sealed // with Generation: the tags of the content
+	IfAbsent   bool    // fail with ErrExists when the object exists; void in versioned buckets
+	Over       []ID    // what it replaces: Info.Past of the object that was looked at
 
 	// Origin is the volume key on whose word the body rests, where it came from the bucket, as Info.Volume; zero: it was written here. Once that key
 	// is retired nothing is stored that rests on it: ErrRetired.

@@ -94,6 +94,34 @@ func (a *rewrapAttempt) contentKey(ctx context.Context, s *sighting) (*ContentKe
 	return a.r.b.contentKey(ctx, s.got.Meta, s.proof)
 }
 
+// freshTags makes tags of the body under a MAC key of its own where others have the one in the box: who held the volume key by which it is sealed, and
+// the host that wrote it, can change bytes so that the tags remain right. body writes the verified ciphertext.
+func (a *rewrapAttempt) freshTags(s *sighting, k *ContentKey, body func(io.Writer) error) error {
+	if s.proof.box == nil || s.got.Size == 0 {
+		return nil
+	}
+	old, err := cipher.ParseBox(s.got.Meta[cipher.BoxHeader])
+	if err != nil || old.Volume == a.r.writer && old.Type != cipher.BoxOfHost {
+		return err
+	}
+	intake, err := cipher.NewIntake(k)
+	if err == nil {
+		err = body(intake)
+	}
+	if err == nil {
+		a.fresh = intake.Finish()
+	}
+	return err
+}
+
+// putLeaves stores the leaf tags of a large body that got new tags, in the place of those of before.
+func (a *rewrapAttempt) putLeaves(ctx context.Context, now *sighting) error {
+	if a.fresh == nil {
+		return nil
+	}
+	return a.r.b.putLeaves(ctx, now.info.Generation, a.fresh.Tags())
+}
+
 // writeWhole reads the whole body, looks again, and stores it by one PUT.
 func (a *rewrapAttempt) writeWhole(ctx context.Context, s *sighting) error {
 	size := s.got.Size
@@ -106,6 +134,9 @@ func (a *rewrapAttempt) writeWhole(ctx context.Context, s *sighting) error {
 		return err
 	}
 	k, err := a.contentKey(ctx, s)
+	if err == nil {
+		err = a.freshTags(s, k, func(w io.Writer) error { _, err := w.Write(data); return err })
+	}
 	if err != nil {
 		return err
 	}
@@ -121,6 +152,9 @@ func (a *rewrapAttempt) writeWhole(ctx context.Context, s *sighting) error {
 		return errMeanwhile
 	}
 	to, err := a.renew(now, env, k)
+	if err == nil {
+		err = a.putLeaves(ctx, now)
+	}
 	if err != nil {
 		return err
 	}
@@ -147,9 +181,12 @@ func (a *rewrapAttempt) read(ctx context.Context, s *sighting, data []byte) erro
 }
 
 // writeParts stores the body in parts, each read while it is sent. The headers are fixed when the upload begins, so that tags count among
-// what may not change until the last look.
+// what may not change until the last look. New tags of the content are in them: it is read once more, before.
 func (a *rewrapAttempt) writeParts(ctx context.Context, s *sighting, partSize int64) error {
 	k, err := a.contentKey(ctx, s)
+	if err == nil {
+		err = a.freshTags(s, k, func(w io.Writer) error { return a.copyTo(ctx, s, w) })
+	}
 	if err != nil {
 		return err
 	}
@@ -175,6 +212,28 @@ func (a *rewrapAttempt) writeParts(ctx context.Context, s *sighting, partSize in
 		m.abort(ctx)
 	}
 	return err
+}
+
+// copyTo writes the verified body, part by part.
+func (a *rewrapAttempt) copyTo(ctx context.Context, s *sighting, w io.Writer) error {
+	for off := int64(0); off < s.got.Size; off += fetchChunk {
+		var p []byte
+		size := min(fetchChunk, s.got.Size-off)
+		err := a.r.b.repeat(ctx, func() error {
+			d, err := a.open(ctx, s, off, size)
+			if err == nil {
+				p, err = readChunk(d, size)
+			}
+			return err
+		})
+		if err == nil {
+			_, err = w.Write(p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sendParts copies all parts, several at a time.
@@ -211,8 +270,14 @@ func (a *rewrapAttempt) completeParts(ctx context.Context, s *sighting, m *multi
 		return before(err)
 	}
 	sum := s.got.CRC64
-	if !s.got.HasCRC {
+	switch {
+	case a.fresh != nil:
+		sum = a.fresh.CRC64()
+	case !s.got.HasCRC:
 		sum = m.sum()
+	}
+	if err := a.putLeaves(ctx, now); err != nil {
+		return before(err)
 	}
 	a.sent = true
 	_, err = m.complete(ctx, sum)

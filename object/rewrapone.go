@@ -24,6 +24,8 @@ type rewrapAttempt struct {
 	it     *rewrapItem
 	upload ID   // of the new version; the same in each attempt
 	sent   bool // a request that may have stored it has left
+
+	fresh *Sealed // of this attempt: the body with tags under a MAC key that former holders do not have; nil: those of the box stay
 }
 
 // sighting is an object version as one look showed it.
@@ -72,6 +74,7 @@ func (s *sighting) same(later *sighting) bool {
 
 // try is one attempt.
 func (a *rewrapAttempt) try(ctx context.Context) (rewrapOutcome, error) {
+	a.fresh = nil
 	s, err := a.look(ctx)
 	if errors.Is(err, oss.ErrNotFound) {
 		return rewrapGone, nil
@@ -207,6 +210,9 @@ func (a *rewrapAttempt) renew(now *sighting, env map[string]string, k *ContentKe
 	tags := now.tags
 	if p := now.proof; p.box != nil {
 		c := content{key: k, tags: p.box.Tags, size: now.got.Size, generation: now.info.Generation, upload: a.uploadOf(p.box), attr: now.info.Attr}
+		if a.fresh != nil {
+			c.tags = a.fresh.Tags()
+		}
 		delete(meta, metaRdev)
 		putAttr(meta, c.attr)
 		meta[metaIDs] = formatIDs(c.generation, c.upload)
