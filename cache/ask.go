@@ -49,6 +49,9 @@ func (c *Cache) ask(ctx context.Context, ino Ino, small int64) error {
 	if err != nil && !missing {
 		return err
 	}
+	if !missing {
+		c.compare(ctx, &i, &info)
+	}
 	return c.answer(ino, func(tx *index.Tx, i *index.Inode, note *news) error {
 		switch {
 		case missing:

@@ -18,8 +18,13 @@ type importer struct{ c *Cache }
 // Import takes over the state of a key that others changed; found is nil when they deleted the object. A clean file follows.
 // Otherwise both versions are kept: theirs becomes a file "name.conflict-HOST-TIME" beside ours, whose content is where it is
 // until it is moved there.
-func (m importer) Import(_ context.Context, key string, found *object.Info) error {
+func (m importer) Import(ctx context.Context, key string, found *object.Info) error {
 	c := m.c
+	if i, ok, err := c.named(key); err != nil {
+		return fmt.Errorf("import %q: %w", key, err)
+	} else if ok {
+		c.compare(ctx, &i, found)
+	}
 	var note news
 	c.names.Lock()
 	defer c.names.Unlock()
@@ -32,6 +37,18 @@ func (m importer) Import(_ context.Context, key string, found *object.Info) erro
 	}
 	c.spread(&note)
 	return nil
+}
+
+// named finds the inode that has the name of a key.
+func (c *Cache) named(key string) (i index.Inode, ok bool, err error) {
+	err = c.db.View(func(tx *index.Tx) error {
+		ino, named, err := tx.Resolve(key)
+		if err == nil && named {
+			i, ok, err = tx.Inode(ino)
+		}
+		return err
+	})
+	return i, ok, err
 }
 
 // importKey decides what becomes of a key that others changed.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
@@ -156,14 +157,45 @@ func (c *Cache) changing(ctx context.Context, ino Ino, change func() error) erro
 	return change()
 }
 
-// settleOrigin is for when the bucket has told what an object is: its content, where it is here, rests on the word of today from then on. It is dropped
-// where it rests on a volume key that was retired, and the object is another one, or refused. The row goes along.
+// compare reads the content of an inode that is here and rests on a retired volume key, and compares it with an object that seems to hold the same. It takes
+// as long as the caller has; what was not compared to its end is asked for anew.
+func (c *Cache) compare(ctx context.Context, i *index.Inode, found *object.Info) {
+	if found == nil || found.Content == nil || c.mayReseal(i) || !i.Sealed || i.CachedGen != i.Gen || i.Size != found.Size {
+		return
+	}
+	body, _, err := c.bodies.OpenSealed(i.Ino, i.Gen)
+	if err != nil {
+		return
+	}
+	defer body.Close()
+	whole := io.NewSectionReader(body, 0, i.Size)
+	if err := found.Content.Compare(readerUntil{ctx, whole}, i.Gen); err != nil {
+		c.o.Logger.Debug("content from a retired volume key is not what the bucket has", "inode", i.Ino, "error", err)
+	}
+}
+
+// readerUntil ends with a context.
+type readerUntil struct {
+	ctx context.Context //nolint:containedctx // of the call that reads
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (r readerUntil) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// settleOrigin is for when the bucket has told what an object is: where its content is here, and was compared, it rests on the word of today from then
+// on. It is dropped where it rests on a volume key that was retired, and the object is another one, or refused. The row goes along.
 func (c *Cache) settleOrigin(tx *index.Tx, i *index.Inode, o *index.Object, found *object.Info, note *news) error {
 	if i.Origin == (index.ID{}) {
 		return nil
 	}
 	holds := o.Ino == i.Ino && o.Gen == i.Gen
-	if holds && found.State == object.StateAuthentic && o.Generation == index.ID(found.Generation) {
+	if holds && found.State == object.StateAuthentic && o.Generation == index.ID(found.Generation) && found.Content.Holds(i.Gen) {
 		i.Origin = index.ID(found.Volume)
 	}
 	if c.mayReseal(i) {

@@ -223,6 +223,31 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 	}
 }
 
+// TestSameGenerationOtherBytes: what is in the cache stays only if it is what the object under the key in use holds. A former holder can have given two
+// bodies one generation, and have had one of them rewrapped.
+func TestSameGenerationOtherBytes(t *testing.T) {
+	r := forged(t)
+	info, err := r.former.Head(t.Context(), "forged")
+	r.must(err)
+	text := []byte("honest texts")
+	sealing, err := r.former.NewSealing()
+	r.must(err)
+	r.must(sealing.Seal(text, text))
+	_, err = r.former.Put(t.Context(), object.PutRequest{Key: "forged", Body: bytes.NewReader(text), Sealed: sealing.Finish(), Attr: info.Attr,
+		Upload: object.NewID(), Generation: info.Generation})
+	r.must(err)
+	_, err = r.client().Rewrap(t.Context(), object.RewrapOptions{})
+	r.must(err)
+	r.retire()
+	testenv.Eventually(t, "the rewrapped content", func() bool {
+		got, err := content(t, r.env.Cache, "forged")
+		if err == nil && got != "honest texts" {
+			t.Errorf("read %q", got)
+		}
+		return err == nil
+	})
+}
+
 // TestWhatCountsStays: what a machine wrote itself it repairs although the object is under a retired volume key, and what is under the key in use by now it
 // reads and changes as before, without another download.
 func TestWhatCountsStays(t *testing.T) {

@@ -248,6 +248,16 @@ func (t *Tags) VerifyGroup(j int64, r io.Reader) error {
 	return t.AddLeaves(first, leaves)
 }
 
+// Verify reads the whole ciphertext and compares it with the tags. ErrTampered: it is another one. Other errors are those of r.
+func (t *Tags) Verify(r io.Reader) error {
+	for j := range t.count() {
+		if err := t.VerifyGroup(j, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Equal tells whether both are tags of the same content under the same key, however many leaf tags are known of either.
 func (t *Tags) Equal(other *Tags) bool {
 	if t == other || t == nil || other == nil {

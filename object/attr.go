@@ -87,6 +87,8 @@ type Info struct {
 	KeyID   string // master key of this keyring that its headers are wrapped under, where its box tells; else empty
 	Change  uint64 // number of the last change of attributes by a valid tag; 0: none
 
+	Content *Content // StateAuthentic, after Head and Get: to compare content with that is here; else nil
+
 	Version string // id of the version in a bucket with versioning; empty in others
 	Stored  ID     // id of the PUT or COPY of ours that stored it, where Upload is that of a later tag; zero: foreign
 	Over    []ID   // uploads that it was written over as far as its writer knew, the newest first; not authenticated

@@ -108,7 +108,7 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		return proof{}, nil
 	}
 	differs := b.adoptBox(info, c)
-	info.Volume = ID(box.Volume)
+	info.Volume, info.Content = ID(box.Volume), &Content{tags: c.Tags}
 	return proof{box: c, moved: !box.NameIs(full), differs: differs}, nil
 }
 
@@ -202,7 +202,7 @@ func (b *Bucket) refuse(info *Info, kind NoticeKind, why error) {
 	}
 	info.State, info.Refusal = StateRefused, why
 	info.Attr, info.HasAttr, info.XattrErr = b.opt.DefaultAttr.of(info.Key, info.Modified), false, nil
-	info.Generation, info.Upload, info.Volume, info.Change = ID{}, ID{}, ID{}, 0
+	info.Generation, info.Upload, info.Volume, info.Change, info.Content = ID{}, ID{}, ID{}, 0, nil
 	b.notice(kind, info.Key, why)
 }
 
