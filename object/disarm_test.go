@@ -1,11 +1,19 @@
 package object
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/emulator"
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/oss"
 )
 
@@ -38,5 +46,39 @@ func TestForeignGivesNoRights(t *testing.T) {
 	}
 	if got := head(t, b, "program").Attr.Mode; got != change.Mode {
 		t.Errorf("after a chmod of ours: got mode %o, want %o", got, change.Mode)
+	}
+}
+
+// TestXattrsOfOthers: of the extended attributes of an object that no key holder wrote only those count that every owner of a file may set.
+func TestXattrsOfOthers(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	b := opened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(masterRSA(t, 0))})
+	want := map[string][]byte{"user.a": []byte("1")}
+	all := map[string][]byte{"user.a": []byte("1"), "trusted.overlay.redirect": []byte("/etc"), "security.capability": []byte("x"), "user.b\x00trusted.c": []byte("1")}
+	doc := map[string]string{}
+	for name, value := range all {
+		doc[name] = base64.StdEncoding.EncodeToString(value)
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := map[string]string{metaXattr: url.PathEscape(string(text))}
+	if _, err := b.oss.Put(t.Context(), "plain", strings.NewReader("x"), 1, oss.PutOptions{Meta: meta}); err != nil {
+		t.Fatal(err)
+	}
+	r := request(t, "sealed", []byte("x"))
+	r.Attr.Xattrs = all
+	put(t, b, r)
+	if got := head(t, b, "sealed").Attr.Xattrs; len(got) != len(all) {
+		t.Errorf("of a key holder: got %q", got)
+	}
+	if err := s.AlterObject(testBucket, "sealed", func(h http.Header, body []byte) []byte { h.Del(cipher.BoxHeader); return body }); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"plain", "sealed"} {
+		if got := head(t, b, key); !maps.EqualFunc(got.Attr.Xattrs, want, bytes.Equal) || got.XattrErr != nil {
+			t.Errorf("%s, %s: got %q, %v", key, got.State, got.Attr.Xattrs, got.XattrErr)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -199,6 +200,9 @@ func (b *Bucket) openXattrs(ctx context.Context, meta map[string]string, info *I
 		info.Attr.Xattrs, err = b.openSealedXattrs(ctx, meta, sealed, p)
 	case theirs && p.box == nil:
 		info.Attr.Xattrs, err = parsePlainXattrs(plain)
+	}
+	if p.box == nil {
+		maps.DeleteFunc(info.Attr.Xattrs, func(name string, _ []byte) bool { return !ofUsers(name) })
 	}
 	if err != nil {
 		info.XattrErr = fmt.Errorf("extended attributes of %.100q: %w", info.Key, err)

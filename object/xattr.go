@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ossencfs/ossencfs/cipher"
 )
@@ -97,6 +98,12 @@ func (b *Bucket) CheckXattrs(x map[string][]byte) error {
 		return fmt.Errorf("%w: they take %d bytes, %d are left beside the envelope", ErrXattrTooBig, size, room)
 	}
 	return nil
+}
+
+// ofUsers reports whether an extended attribute is one of those that every owner of a file may set. Others tell the kernel and programs of root what to
+// do, such as trusted.overlay.redirect, and are not taken from objects that no key holder wrote.
+func ofUsers(name string) bool {
+	return strings.HasPrefix(name, "user.") && !strings.Contains(name, "\x00")
 }
 
 // parsePlainXattrs reads the header x-oss-meta-xattr of ossfs and s3fs: a url-encoded JSON object of names to
