@@ -303,3 +303,41 @@ func TestOfARetiredOrigin(t *testing.T) {
 	}
 	must(t, put(info.Volume))
 }
+
+// TestLookGoesOn: a look that ends before all records were read that somebody planted is not in vain: the next one goes on from there.
+func TestLookGoesOn(t *testing.T) {
+	const planted, step = 20, 5
+	s := emulated(t, emulator.Options{})
+	told := 0
+	b := opened(t, Options{Connection: connection(s), Notice: func(n Notice) {
+		if n.Kind == NoticeRecord {
+			told++
+		}
+	}})
+	other, err := keys.NewVolumeKey(1, true)
+	must(t, err)
+	r := keys.NewRecord(other, keys.Place{Bucket: testBucket})
+	must(t, r.AddSlot(t.Context(), other, masterRSA(t, 1)))
+	text, err := r.Marshal(other)
+	must(t, err)
+	for n := range planted {
+		id := fmt.Sprintf("%032x", n+1)
+		must(t, s.WriteObject(testBucket, fmt.Sprintf("%s%s/%08d", volumeDir, id, 1), nil, bytes.ReplaceAll(text, []byte(other.ID().String()), []byte(id))))
+	}
+	for look := 0; ; look++ {
+		id := s.AddFault(emulator.Fault{Operation: "GetObject", Key: volumeDir + "**", Skip: step, Status: 404, Code: "NoSuchBucket"})
+		err := b.look(t.Context(), time.Now())
+		s.RemoveFault(id)
+		if err == nil {
+			break
+		}
+		if look > planted/step {
+			t.Fatalf("look %d: %v", look, err)
+		}
+	}
+	for range 2 {
+		if must(t, b.look(t.Context(), time.Now())); told != planted {
+			t.Errorf("%d notices, want one of each of %d", told, planted)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 		by := s.vouching(entries)
 		for _, e := range waiting {
 			tied, err := slices.ContainsFunc(by, func(by *volumeEntry) bool { return by.names(e.id) }), error(nil)
-			if e.told = !tied && s.isUntied(e, idsOf(by)); !tied && !e.told {
+			if e.told = !tied && len(e.parsed) == 0 && s.isUntied(e, idsOf(by)); !tied && !e.told {
 				tied, err = s.tiedAmong(ctx, by, e, last)
 			}
 			if err == nil && tied {
@@ -56,6 +56,7 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 				return err
 			}
 			if !tied {
+				s.noteUntied(e, idsOf(by), false) // a look that ends before the last of them is not in vain
 				left = append(left, e)
 			}
 		}
@@ -66,13 +67,28 @@ func (s *records) readTied(ctx context.Context, entries, waiting []*volumeEntry,
 		if e.failed = e.forged; e.told || e.record != nil {
 			e.failed = ErrUnvouched
 		}
-		for key, p := range e.parsed {
-			if p.err == nil {
-				s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: ErrUnvouched, by: by})
-			}
-		}
+		s.noteUntied(e, by, true)
 	}
 	return nil
+}
+
+// noteUntied remembers that none of some volume keys vouched for what was read of one. told says that it is reported in this look; what was read by one
+// that came to no end is reported by the next.
+func (s *records) noteUntied(e *volumeEntry, by string, told bool) {
+	for key, p := range e.parsed {
+		if p.err == nil {
+			s.b.volume.note(key, verdict{etag: s.listed[key].etag, err: ErrUnvouched, by: by, told: told})
+		}
+	}
+	if !e.told || !told {
+		return
+	}
+	for _, key := range e.revisions {
+		if old, ok := s.verdict(key); ok && !old.told && errors.Is(old.err, ErrUnvouched) {
+			e.unsaid, old.told = true, true
+			s.b.volume.note(key, old)
+		}
+	}
 }
 
 // isUntied reports whether all revisions were read before, and none of these volume keys vouched for one.

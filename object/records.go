@@ -67,6 +67,7 @@ type volumeEntry struct {
 	parsed   map[string]parsedRecord // revisions that were read, by key
 	tried    map[string]triedRecord  // revisions on which the keys were tried, by key
 	told     bool                    // it was found to count for nothing before, and not read again
+	unsaid   bool                    // with told: that was not reported yet
 }
 
 // parsedRecord is a revision as it was read, or why it was not.

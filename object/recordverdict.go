@@ -15,6 +15,7 @@ type verdict struct {
 	record *keys.Record // nil: it is not authentic, belongs elsewhere, counts for nothing, or is one of too many
 	err    error
 	by     string // with ErrUnvouched: the volume keys that could have vouched for it
+	told   bool   // with ErrUnvouched: it was reported
 	when   time.Time
 }
 

@@ -199,7 +199,7 @@ func (s *records) report() {
 	for _, e := range s.entries {
 		key := strings.TrimPrefix(e.revisions[0], s.b.prefix)
 		switch {
-		case e.told:
+		case e.told && !e.unsaid:
 		case e.forged != nil:
 			s.b.notice(NoticeRecord, key, e.forged)
 		case e.secret == nil && (doesNotCount(e.failed) || e.passing()):
