@@ -41,6 +41,7 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 	if hidden(parent, name) {
 		return Stat{}, c.o.MetaTTL, ErrNotFound
 	}
+	begun := c.changes.begin()
 	for range 3 { // an import may replace the inode while its attributes are asked for
 		ino, err := c.child(ctx, parent, name)
 		if err != nil {
@@ -48,7 +49,7 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 		}
 		st, err := c.GetAttr(ctx, ino)
 		if err == nil {
-			return st, c.validIn(parent), nil
+			return st, c.validIn(parent), c.entered(parent, begun)
 		}
 		if ignore(ignore(err, ErrGone), ErrNotFound) != nil {
 			return Stat{}, 0, err

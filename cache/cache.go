@@ -36,6 +36,7 @@ type Cache struct {
 	work        *workers
 	gate        *gate
 	kernel      kernelBox
+	changes     changes
 	pressure    pressure
 	notices     *notices
 	arrivals    *arrivals

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/fs"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
 
@@ -103,6 +104,61 @@ func TestXattrsAreCheckedAnew(t *testing.T) {
 			if err := do(); !errors.Is(err, want) {
 				t.Errorf("%s %s: got %v, want %v", call, name, err, want)
 			}
+		}
+	}
+}
+
+// TestCallOfBeforeIsCheckedAnew: others closed a directory, and a call of somebody whom the kernel let in before learns of it. That the kernel has
+// looked again meanwhile, for another call, does not mean that it would let this one in.
+func TestCallOfBeforeIsCheckedAnew(t *testing.T) {
+	clock := testenv.NewClock()
+	options := testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}, Mount: fs.Options{AllowOther: true}, Emulator: clock.Use}
+	here := testenv.New(t, options)
+	options.Share = here
+	there := testenv.New(t, options)
+	c := here.Cache
+	c.SetKernel(&kernel{cache: c}) // it looks at once
+	for name, call := range map[string]func(dir cache.Ino) error{
+		"lookup": func(d cache.Ino) error { _, _, err := c.Lookup(t.Context(), d, "old"); return err },
+		"open": func(d cache.Ino) error {
+			dir, err := c.OpenDir(t.Context(), d)
+			if err == nil {
+				dir.Close()
+			}
+			return err
+		},
+		"mkdir": func(d cache.Ino) error {
+			_, err := c.Mkdir(t.Context(), d, "new", cache.New{Mode: 0o755})
+			return err
+		},
+		"rename": func(d cache.Ino) error { return c.Rename(t.Context(), d, "old", d, "moved", cache.RenameReplace) },
+		"unlink": func(d cache.Ino) error { return c.Unlink(t.Context(), d, "old") },
+	} {
+		dir, err := c.Mkdir(t.Context(), cache.Root, name, cache.New{Mode: 0o777})
+		if err != nil {
+			t.Fatal(err)
+		}
+		storeIn(t, here, dir.Ino, "old", "here")
+		here.Sync()
+		clock.Advance(5 * time.Second)
+		elsewhere, _, err := there.Cache.Lookup(t.Context(), cache.Root, name)
+		if err == nil {
+			_, err = there.Cache.SetAttr(t.Context(), elsewhere.Ino, cache.Change{Set: cache.SetMode, Mode: 0o700})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		there.Sync()
+		clock.Advance(5 * time.Second)
+		if err := call(dir.Ino); !errors.Is(err, cache.ErrOutdated) {
+			t.Errorf("%s: got %v, want %v", name, err, cache.ErrOutdated)
+		}
+		st, err := c.GetAttr(t.Context(), dir.Ino)
+		if err != nil || st.Mode&0o777 != 0o700 {
+			t.Errorf("%s: mode %o, %v", name, st.Mode, err)
+		}
+		if err := call(dir.Ino); err != nil {
+			t.Errorf("%s, by whom the mode lets in: %v", name, err)
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (c *Cache) makeFirst(ctx context.Context, parent Ino, name string, n New, f
 	if !c.o.CreateRemote {
 		return c.make(ctx, parent, name, n, fill)
 	}
+	n.begun = c.changes.begin()
 	cl, err := c.claimName(ctx, parent, name, n)
 	if err != nil {
 		return index.Inode{}, fmt.Errorf("create %q: %w", name, err)
@@ -78,6 +79,9 @@ func (c *Cache) claimable(ctx context.Context, parent Ino, name string, n New) (
 		return attr, "", err
 	}
 	if err := c.fresh(ctx, parent); err != nil {
+		return attr, "", err
+	}
+	if err := c.entered(parent, n.begun); err != nil {
 		return attr, "", err
 	}
 	dir, left := n.Mode&modeType == unix.S_IFDIR, false

@@ -16,6 +16,7 @@ const maxSize = 48_800_000_000_000
 
 // Open counts an opening of a regular file; Release ends it.
 func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
+	begun := c.changes.begin()
 	if m.Write || m.Truncate {
 		if err := c.writable(); err != nil {
 			return err
@@ -34,7 +35,7 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 			return err
 		}
 	}
-	if err := c.addOpening(ino, m.Write); err != nil {
+	if err := c.addOpening(ino, m.Write, begun); err != nil {
 		return err
 	}
 	if m.Append && m.Write {
@@ -51,8 +52,8 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 	return nil
 }
 
-// addOpening counts an opening of an inode that exists; a removal comes before it or after it.
-func (c *Cache) addOpening(ino Ino, write bool) error {
+// addOpening counts an opening of an inode that exists, by a call that came at a moment; a removal comes before it or after it.
+func (c *Cache) addOpening(ino Ino, write bool, begun moment) error {
 	c.names.RLock()
 	defer c.names.RUnlock()
 	i, err := c.inode(ino)
@@ -62,7 +63,7 @@ func (c *Cache) addOpening(ino Ino, write bool) error {
 	if isDir(&i) {
 		return ErrIsDir
 	}
-	if err := c.checked(ino); err != nil {
+	if err := c.checkedAt(ino, begun); err != nil {
 		return err
 	}
 	if err := c.bodies.Pin(ino); err != nil {

@@ -114,7 +114,11 @@ func (c *Cache) noteFloor(tx *index.Tx, ino Ino, gen uint64) error {
 
 // forgetInode has the kernel forget, when the transaction is done, what it remembers of an inode; later lives repeat it.
 func (c *Cache) forgetInode(tx *index.Tx, ino Ino, note *news) error {
-	note.tell(func(k Kernel) { k.ForgetInode(ino) })
+	c.changes.note(ino) // who sees anything of the transaction finds it noted
+	note.tell(func(k Kernel) {
+		c.changes.note(ino)
+		k.ForgetInode(ino)
+	})
 	return c.noteFloor(tx, ino, 0)
 }
 

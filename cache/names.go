@@ -17,7 +17,7 @@ const maxTarget = 4095
 // is set, and never opened: whose name is free the kernel lets somebody have without a look at mode and owner.
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
 	if st, done := c.answeredWith(ctx); done {
-		return st, c.addOpening(st.Ino, m.Write)
+		return st, c.addOpening(st.Ino, m.Write, c.changes.begin())
 	}
 	st, err := c.createNew(ctx, parent, name, n, m)
 	if !m.Exclusive && errors.Is(err, ErrExist) {
@@ -140,6 +140,9 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 
 // make adds one inode to a directory. fill completes it in the same transaction.
 func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill func(*index.Tx, *index.Inode) error) (index.Inode, error) {
+	if n.begun == 0 {
+		n.begun = c.changes.begin()
+	}
 	if err := c.writable(); err != nil {
 		return index.Inode{}, err
 	}
@@ -147,6 +150,9 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill f
 		return index.Inode{}, err
 	}
 	if err := c.fresh(ctx, parent); err != nil {
+		return index.Inode{}, err
+	}
+	if err := c.entered(parent, n.begun); err != nil {
 		return index.Inode{}, err
 	}
 	var made index.Inode

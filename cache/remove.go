@@ -12,7 +12,7 @@ func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
-	return c.removeName(ctx, parent, name, c.sight(parent, name), func(tx *index.Tx, i *index.Inode) error {
+	return c.removeName(ctx, parent, name, c.look(parent, name), func(tx *index.Tx, i *index.Inode) error {
 		if isDir(i) {
 			return ErrIsDir
 		}
@@ -25,7 +25,7 @@ func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
-	before := c.sight(parent, name)
+	before := c.look(parent, name)
 	if err := c.freshChild(ctx, parent, name); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c *Cache) child(ctx context.Context, parent Ino, name string) (Ino, error)
 }
 
 // removeName takes a name away when check allows it. before is what the name was when the call came.
-func (c *Cache) removeName(ctx context.Context, parent Ino, name string, before Ino, check func(*index.Tx, *index.Inode) error) error {
+func (c *Cache) removeName(ctx context.Context, parent Ino, name string, before sight, check func(*index.Tx, *index.Inode) error) error {
 	if err := c.writable(); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	if err := c.checkName(newParent, newName); err != nil {
 		return err
 	}
-	before := [2]Ino{c.sight(oldParent, oldName), c.sight(newParent, newName)}
+	before := [2]sight{c.look(oldParent, oldName), c.look(newParent, newName)}
 	if err := c.prepareMove(ctx, oldParent, oldName); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *Cache) prepareTarget(ctx context.Context, parent Ino, name string, mode
 }
 
 // rename changes the names in a transaction. before is what they were when the call came.
-func (c *Cache) rename(tx *index.Tx, from, to place, before [2]Ino, mode RenameMode) error {
+func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode RenameMode) error {
 	fromDir, err := dirOf(tx, from.parent)
 	if err != nil {
 		return err
@@ -108,6 +108,9 @@ func (c *Cache) rename(tx *index.Tx, from, to place, before [2]Ino, mode RenameM
 		return err
 	}
 	if err := c.checkMove(tx, &moved, to); err != nil {
+		return err
+	}
+	if err := c.checkedAt(to.parent, before[1].begun); err != nil {
 		return err
 	}
 	target, err := childInode(tx, to.parent, to.name)

@@ -39,6 +39,8 @@ type New struct {
 	Mode, UID, GID, Rdev uint32
 
 	By Caller
+
+	begun moment // when the call came, once that is known
 }
 
 // ChangeSet tells which fields of a Change are meant.
