@@ -63,6 +63,9 @@ func runEmulator(ctx context.Context, c *call) error {
 
 // makeOwnDir makes a folder, or checks that nobody but this user and root can put anything into it.
 func makeOwnDir(dir string) error {
+	if err := checkWay(dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (p *program) runtimeDir() (string, error) {
 
 // makePrivateDir makes a folder for this user alone, or checks that it is one.
 func makePrivateDir(dir string) error {
+	if err := checkWay(dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -87,6 +90,9 @@ func checkPrivateDir(dir string) error {
 // openPrivateDir opens a folder and refuses it when others could have filled it. What is then reached through the open folder is in the
 // one that was checked.
 func openPrivateDir(dir string) (*os.File, error) {
+	if err := checkWay(dir); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	var info iofs.FileInfo
 	if err == nil {

@@ -270,7 +270,7 @@ const emulatorUsage = `usage: ossencfs emulator [options]
 
 Runs the emulator of OSS and KMS until Ctrl-C. When it is ready it prints one line of JSON with the endpoints (oss, kms),
 access_key_id, access_key_secret, kms_key_id and region. Request counts are at GET /-/requests (DELETE resets them), faults
-are ordered at POST /-/faults.
+are ordered at POST /-/faults; these requests are not signed, and every account of this machine can make them.
 
     --listen ADDRESS            address of the HTTP listener (127.0.0.1:0: a free port)
     --dir DIR                   keep buckets and keys there over restarts; without it they live in memory
