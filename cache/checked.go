@@ -38,9 +38,10 @@ func (c *Cache) checkedChange(ino Ino, ch Change) error {
 	if err != nil {
 		return err
 	}
-	is, known := ch.Asked.Owner(i.UID)
+	st := c.statOf(&i) // the owner that nobody vouches for is none
+	is, known := ch.Asked.Owner(st.UID)
 	switch setGID := ch.Set&SetMode != 0 && ch.Mode&unix.S_ISGID != 0; {
-	case is && (!setGID || ch.Asked.InGroup(i.GID)):
+	case is && (!setGID || ch.Asked.InGroup(st.GID)):
 		return nil
 	case known && !is && !ch.Touch:
 		return fmt.Errorf("inode %d: %w", ino, ErrNotPermitted)

@@ -2,11 +2,13 @@ package cache_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
+	"github.com/ossencfs/ossencfs/object"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
 
@@ -178,5 +180,44 @@ func storeIn(t *testing.T, env *testenv.Env, dir cache.Ino, name, text string) {
 	}
 	if err = errors.Join(err, c.Release(t.Context(), st.Ino, true)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// user is one without any rights but those of his id.
+type user uint32
+
+func (u user) MayChange(uid uint32) bool         { return uint32(u) == uid }
+func (u user) Owner(uid uint32) (is, known bool) { return uint32(u) == uid, true }
+func (user) InGroup(uint32) bool                 { return false }
+func (user) KeepsSetID() bool                    { return false }
+
+// TestOwnerThatNobodyVouchesFor: the tag with the owner of a file was taken away in the bucket. Whom its box names may have given it to somebody else
+// since, and has no right to it, as it is shown.
+func TestOwnerThatNobodyVouchesFor(t *testing.T) {
+	const former = 99
+	options := testenv.Options{NoMount: true, Mount: fs.Options{AllowOther: true}}
+	there := testenv.New(t, options)
+	st, err := there.Cache.Create(t.Context(), cache.Root, "f", cache.New{Mode: 0o600, UID: former}, cache.OpenMode{Write: true})
+	must(t, err)
+	must(t, there.Cache.Write(t.Context(), st.Ino, 0, make([]byte, object.SmallFile+1), nil))
+	must(t, there.Cache.Release(t.Context(), st.Ino, true))
+	there.Sync()
+	must(t, there.Server.AlterObject(testenv.Bucket, "f", func(h http.Header, body []byte) []byte {
+		h.Set("X-Oss-Tagging", "")
+		return body
+	}))
+	options.Share = there
+	here := testenv.New(t, options)
+	st, _, err = here.Cache.Lookup(t.Context(), cache.Root, "f")
+	must(t, err)
+	if st.UID == former {
+		t.Fatalf("shown as a file of %d", st.UID)
+	}
+	k := &kernel{cache: here.Cache, checks: true}
+	here.Cache.SetKernel(k)
+	k.ForgetInode(st.Ino)
+	_, err = here.Cache.SetAttr(t.Context(), st.Ino, cache.Change{Set: cache.SetMode, Mode: 0o777, Asked: user(former)})
+	if !errors.Is(err, cache.ErrNotPermitted) {
+		t.Errorf("got %v, want %v", err, cache.ErrNotPermitted)
 	}
 }
