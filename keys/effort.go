@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -42,9 +43,9 @@ type Effort struct {
 // knownKey is a volume key that came out of a slot.
 type knownKey struct {
 	key     *VolumeKey
-	slot    Slot
-	by      string // id of the master key that opened it
-	genuine bool   // a holder of the key made the record
+	slots   map[Place]Slot // that gave it last, by the place to which each is bound
+	by      string         // id of the master key that opened it
+	genuine bool           // a holder of the key made the record
 }
 
 // Retry lets KMS be asked again where it gave no answer.
@@ -78,8 +79,9 @@ func (e *Effort) spend(t toil, expected bool) {
 	e.vain[expected][t]++
 }
 
-// without opens a record without any key, where a slot gave its volume key before: by the same slot, if a holder of the key made it. A record
-// of the same key that no holder made is ErrForged. Both nil: it is not known.
+// without opens a record without any key, where a slot gave its volume key before: by the same slot, if that is bound to the same place and a holder
+// of the key made the record. Holders can copy a slot into a record that they make for another place, and only the master key tells that. A
+// record of the same key that no holder made is ErrForged. Both nil: it is not known.
 func (e *Effort) without(r *Record) (*VolumeKey, error) {
 	e.mu.Lock()
 	old, ok := e.known[r.ID]
@@ -88,10 +90,11 @@ func (e *Effort) without(r *Record) (*VolumeKey, error) {
 	case !ok:
 		return nil, nil
 	case r.MadeBy(old.key):
-		if !slices.ContainsFunc(r.Slots, old.slot.same) {
+		i := slices.IndexFunc(r.Slots, func(s Slot) bool { return s.same(old.slots[s.facts(r.Volume()).Place]) })
+		if i < 0 {
 			return nil, nil
 		}
-		r.opened = old.slot
+		r.opened = r.Slots[i]
 		return old.key, nil
 	case old.genuine || old.key.public.Same(r.Volume()):
 		return nil, fmt.Errorf("open volume %s: %w", r.ID, ErrForged)
@@ -116,8 +119,13 @@ func (e *Effort) unlock(r *Record, secret []byte, from Slot, by string) (*Volume
 	if e.known == nil {
 		e.known = make(map[VolumeID]knownKey)
 	}
-	if genuine || !e.known[r.ID].genuine {
-		e.known[r.ID] = knownKey{v, from, by, genuine}
+	if old := e.known[r.ID]; genuine || !old.genuine {
+		slots := map[Place]Slot{}
+		if old.genuine {
+			slots = maps.Clone(old.slots)
+		}
+		slots[from.facts(r.Volume()).Place] = from
+		e.known[r.ID] = knownKey{v, slots, by, genuine}
 	}
 	if !genuine {
 		return nil, ErrForged

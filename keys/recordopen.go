@@ -94,7 +94,10 @@ func (e *Effort) likeness(ctx context.Context, k *KMS, r *Record, name string, e
 func (e *Effort) hasOpened(k *KMS, name string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.ContainsFunc(slices.Collect(maps.Values(e.known)), func(o knownKey) bool { return o.genuine && o.by == k.ID() && o.slot.Key == name })
+	named := func(s Slot) bool { return s.Key == name }
+	return slices.ContainsFunc(slices.Collect(maps.Values(e.known)), func(o knownKey) bool {
+		return o.genuine && o.by == k.ID() && slices.ContainsFunc(slices.Collect(maps.Values(o.slots)), named)
+	})
 }
 
 // maxGuesses is how many slots are tried for an alias without asking what it stands for.

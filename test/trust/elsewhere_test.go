@@ -30,6 +30,8 @@ var attacks = []struct {
 	{"record of another volume, in its place", true, func(t *testing.T, e *estate) { e.removeRecords(t); e.plantSecond(t) }, false},
 	{"unbound record of another volume, beside", false, func(t *testing.T, e *estate) { e.plantUnbound(t) }, true},
 	{"unbound record of another volume, in its place", true, func(t *testing.T, e *estate) { e.removeRecords(t); e.plantUnbound(t) }, false},
+	{"record that a colleague made of an unbound one, beside", false, func(t *testing.T, e *estate) { e.plantOnUnbound(t) }, true},
+	{"record that a colleague made of an unbound one, in its place", true, func(t *testing.T, e *estate) { e.removeRecords(t); e.plantOnUnbound(t) }, false},
 	{"record that a colleague made of another volume, beside", false, func(t *testing.T, e *estate) { e.plantByColleague(t) }, true},
 	{"record that a colleague made of another volume, in its place", true, func(t *testing.T, e *estate) { e.removeRecords(t); e.plantByColleague(t) }, false},
 	{"older record", false, func(t *testing.T, e *estate) {

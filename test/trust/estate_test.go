@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -177,6 +178,24 @@ func (e *estate) plantUnbound(t *testing.T) {
 		text, err := old.Marshal(k)
 		must(t, err)
 		e.plant(t, key, stored{body: text})
+	}
+}
+
+// plantOnUnbound plants, beside those, newer revisions for the first bucket with the same slots, which the colleague made.
+func (e *estate) plantOnUnbound(t *testing.T) {
+	e.plantUnbound(t)
+	for n, key := range e.recordsOf(secondBucket, "") {
+		old := e.record(t, testenv.Bucket, key)
+		forged := keys.NewRecord(e.colleagueKeys[n], keys.Place{Bucket: testenv.Bucket, Region: e.s.Region()})
+		forged.Slots, forged.Revision = old.Slots, old.Revision+1
+		for _, other := range e.colleagueKeys {
+			if other.ID() != old.ID {
+				must(t, forged.Endorse(other))
+			}
+		}
+		text, err := forged.Marshal(e.colleagueKeys[n])
+		must(t, err)
+		e.plant(t, fmt.Sprintf("%s%s/%08d", volumeDir, forged.ID, forged.Revision), stored{body: text})
 	}
 }
 
