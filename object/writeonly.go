@@ -247,5 +247,8 @@ func (b *Bucket) movedByHolder(ctx context.Context, full, version string, genera
 		return false, err
 	}
 	t, err := parseTag(tags[tagName])
-	return err == nil && t.host == nil && t.generation == generation && b.verifyTag(full, t) == nil, nil
+	if err != nil || t.host != nil || t.generation != generation || alwaysTagged(generation, t.upload) {
+		return false, nil // the tag with which a key holder stored a file of his own says nothing of a host's
+	}
+	return b.verifyTag(full, t) == nil, nil
 }
