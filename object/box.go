@@ -92,7 +92,7 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
 		return proof{}, nil
 	}
-	c, err := b.openBox(ctx, box, k, full, version, got)
+	c, word, err := b.openBox(ctx, box, k, full, version, got)
 	if err == nil {
 		err = checkBox(c, got)
 	}
@@ -108,7 +108,7 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		return proof{}, nil
 	}
 	differs := b.adoptBox(info, c)
-	info.Volume, info.Content = ID(box.Volume), &Content{tags: c.Tags}
+	info.Volume, info.Content = word, &Content{tags: c.Tags}
 	return proof{box: c, moved: !box.NameIs(full), differs: differs}, nil
 }
 

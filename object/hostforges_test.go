@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ossencfs/ossencfs/emulator"
+	"github.com/ossencfs/ossencfs/keys"
 )
 
 // TestFirstTagVouchesForNoHost: the tag with which a key holder stored a file vouches for nothing that a write-only host sealed with the same
@@ -30,5 +31,33 @@ func TestFirstTagVouchesForNoHost(t *testing.T) {
 				t.Errorf("got %q, %v, want ErrUnauthentic", got, err)
 			}
 		})
+	}
+}
+
+// TestWordOfAMovedHostsObject: an object of a write-only host that counts where it stands by the tag of an earlier volume key alone rests on the word
+// of that key, so that content which came from there is not sealed anew once the key is retired.
+func TestWordOfAMovedHostsObject(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	o := Options{Connection: connection(s)}
+	former := opened(t, o)
+	putWords(t, former, "ours")
+	old := former.Volume().Writer
+	v := volumesOf(t, o, "", masterRSA(t, 0))
+	if _, err := v.NewEpoch(t.Context(), EpochRequest{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := keys.NewHostKey("backup", []string{"a/"})
+	must(t, err)
+	bundle, err := v.AddHost(t.Context(), key, masterRSA(t, 0))
+	must(t, err)
+	host := mustHosted(t, s, bundle)
+	info := put(t, host, request(t, "a/x", []byte("of the host")))
+	if _, err := former.Copy(t.Context(), CopyRequest{Src: "a/x", Dst: "b/moved", Attr: info.Attr, Generation: info.Generation, Upload: NewID()}); err != nil {
+		t.Fatal(err)
+	}
+	_, d, err := read(t, opened(t, o), GetRequest{Key: "b/moved"})
+	must(t, err)
+	if got := keys.VolumeID(d.Info.Volume).String(); got != old {
+		t.Errorf("it rests on %s, want %s", got, old)
 	}
 }

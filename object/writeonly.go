@@ -175,32 +175,33 @@ func (e *requestError) Error() string { return e.err.Error() }
 
 func (e *requestError) Unwrap() error { return e.err }
 
-// openBox opens a box of either kind. A host's box counts only where that host may write, and where a key holder has moved it: then
-// the object carries a tag that the volume key made for its present name.
-func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (*cipher.BoxContent, error) {
-	meta := got.Meta
+// openBox opens a box of either kind, and tells on the word of which volume key it counts. A host's box counts only where that host may write,
+// and where a key holder has moved it: then the object carries a tag that a volume key, which may be an earlier one, made for its present name.
+func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (c *cipher.BoxContent, word ID, err error) {
+	meta, word := got.Meta, ID(box.Volume)
 	if box.Type != cipher.BoxOfHost {
-		return box.Open(k, meta)
+		c, err = box.Open(k, meta)
+		return c, word, err
 	}
 	host, ok, err := b.boxHost(ctx, box, ageOf(got))
 	if err != nil {
-		return nil, &requestError{err}
+		return nil, word, &requestError{err}
 	}
 	if !ok {
-		return nil, fmt.Errorf("written by host %s, which is not in the record of the volume: %w", box.HostID, ErrUnauthentic)
+		return nil, word, fmt.Errorf("written by host %s, which is not in the record of the volume: %w", box.HostID, ErrUnauthentic)
 	}
-	c, err := box.OpenHost(k, host, meta)
+	c, err = box.OpenHost(k, host, meta)
 	if err != nil || host.MayWrite(full) {
-		return c, err
+		return c, word, err
 	}
-	moved, err := b.movedByHolder(ctx, full, version, ID(c.Generation))
+	by, err := b.movedByHolder(ctx, full, version, ID(c.Generation))
 	if err != nil {
-		return nil, &requestError{err}
+		return nil, word, &requestError{err}
 	}
-	if !moved {
-		return nil, fmt.Errorf("written by host %q, which may not write there: %w", host.Name, ErrUnauthentic)
+	if by.IsZero() {
+		return nil, word, fmt.Errorf("written by host %q, which may not write there: %w", host.Name, ErrUnauthentic)
 	}
-	return c, nil
+	return c, b.volume.earlier(word, ID(by)), nil
 }
 
 // boxHost finds the host that signed a box.
@@ -240,15 +241,16 @@ func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]s
 	return tags, nil
 }
 
-// movedByHolder reports whether a holder of a volume key gave the object, or another version of it than the current one, its name.
-func (b *Bucket) movedByHolder(ctx context.Context, full, version string, generation ID) (bool, error) {
+// movedByHolder finds the volume key a holder of which gave the object, or another version of it than the current one, its name; zero: nobody did.
+func (b *Bucket) movedByHolder(ctx context.Context, full, version string, generation ID) (by keys.VolumeID, err error) {
 	tags, err := b.tagsOf(ctx, full, version)
 	if err != nil {
-		return false, err
+		return by, err
 	}
 	t, err := parseTag(tags[tagName])
 	if err != nil || t.host != nil || t.generation != generation || alwaysTagged(generation, t.upload) {
-		return false, nil // the tag with which a key holder stored a file of his own says nothing of a host's
+		return by, nil //nolint:nilerr // the tag with which a key holder stored a file of his own says nothing of a host's
 	}
-	return b.verifyTag(full, t) == nil, nil
+	by, _ = b.tagKey(full, t) // zero where it does not count
+	return by, nil
 }
