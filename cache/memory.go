@@ -113,5 +113,6 @@ func (m memory) whole(tx *index.Tx, key string) (o index.Object, whole bool, err
 	if err != nil || !ok || isDir(&i) != isDirKey(key) || isDir(&i) && !i.WantsMarker() {
 		return o, false, err
 	}
-	return o, i.AttrKnown && i.Cached() && m.c.mayReseal(&i) && m.c.cleanAt(&i, &o), nil
+	counts := m.c.mayReseal(&i) && !m.c.bucket.Retired(object.ID(o.Volume))
+	return o, counts && i.AttrKnown && i.Cached() && m.c.cleanAt(&i, &o), nil
 }
