@@ -8,8 +8,9 @@ import (
 	"github.com/ossencfs/ossencfs/object"
 )
 
-// Adopt keeps content that the caller fetched: data is the ciphertext of the whole object that a key held in the version of d. It is not kept, without an error, when it is here already, too large for a segment, or when the index does
-// not record that version as the present content of the inode.
+// Adopt keeps content that the caller fetched: data is the ciphertext of the whole object that a key held in the version of d. It is not kept,
+// without an error, when it is here already, too large for a segment, or when the index does not record that version as the present content
+// of the inode.
 func (s *Store) Adopt(ctx context.Context, ino index.Ino, key string, data []byte, d *object.Download) error {
 	if len(data) == 0 || len(data) > s.o.SmallMax || s.ctx.Err() != nil {
 		return nil
