@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"maps"
 	"math"
 	"strings"
@@ -134,6 +135,10 @@ func TestTagRoundTripAndLength(t *testing.T) {
 	if n := len(longest.fields(tagOfHost)); n+signature > 256 {
 		t.Errorf("longest tag has %d characters, with a signature more than 256", n)
 	}
+	longest.box = boxDigest("a box")
+	if n := len(longest.fields(tagOfMoved)); n+1+43+1+22 > 256 { // ":" SHA-256 ":" MAC in base64url
+		t.Errorf("longest tag has %d characters, with a box's digest and a MAC more than 256", n)
+	}
 	b := volumeOnly(t)
 	format := func(t tag) string {
 		value, err := b.formatTag("p/key", t)
@@ -145,10 +150,11 @@ func TestTagRoundTripAndLength(t *testing.T) {
 	for name, want := range map[string]tag{
 		"longest": longest,
 		"plain":   {upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644, UID: 1, GID: 2, Mtime: 1700000000123456789}},
+		"moved":   {upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644}, box: boxDigest("")},
 		"foreign": {upload: NewID(), attr: Attr{Mode: 0o040755}},
 	} {
 		got, err := parseTag(format(want))
-		if err != nil || got.upload != want.upload || got.generation != want.generation || !sameAttr(got.attr, want.attr) || got.change != want.change {
+		if err != nil || got.upload != want.upload || got.generation != want.generation || !sameAttr(got.attr, want.attr) || got.change != want.change || !bytes.Equal(got.box, want.box) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
 		}
 		if err := b.verifyTag("p/key", got); err != nil {
@@ -158,17 +164,20 @@ func TestTagRoundTripAndLength(t *testing.T) {
 			t.Errorf("%s: the tag of another object counts", name)
 		}
 	}
+	moved := format(tag{upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644}, box: boxDigest("a box")})
 	ok := format(tag{upload: NewID(), generation: NewID(), attr: Attr{Mode: 0o100644}})
-	for i := range ok {
-		for _, c := range "A0:" {
-			bad := ok[:i] + string(c) + ok[i+1:]
-			if got, err := parseTag(bad); bad != ok && err == nil && b.verifyTag("p/key", got) == nil {
-				t.Errorf("changed tag %q counts", bad)
+	for _, ok := range []string{ok, moved} {
+		for i := range ok {
+			for _, c := range "A0:" {
+				bad := ok[:i] + string(c) + ok[i+1:]
+				if got, err := parseTag(bad); bad != ok && err == nil && b.verifyTag("p/key", got) == nil {
+					t.Errorf("changed tag %q counts", bad)
+				}
 			}
 		}
 	}
 	for _, bad := range []string{"", "1", "3" + ok[1:], ok[:len(ok)-2], ok + ":AAAAAAAAAAAAAAAAAAAAAA", strings.Replace(ok, ":100644:", ":100648:", 1), strings.Replace(ok, ":100644:", ":0:", 1),
-		strings.Replace(ok, ":0:0:", ":-1:0:", 1), ok + "x"} {
+		strings.Replace(ok, ":0:0:", ":-1:0:", 1), ok + "x", "5" + ok[1:], "2" + moved[1:]} {
 		if got, err := parseTag(bad); err == nil {
 			t.Errorf("parseTag(%q) = %+v, want an error", bad, got)
 		}

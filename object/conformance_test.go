@@ -399,10 +399,6 @@ func conformCopies(t *testing.T, b *Bucket) {
 	if _, err := b.Copy(ctx, c); !errors.Is(err, ErrNotFound) {
 		t.Errorf("copy of nothing: got %v", err)
 	}
-	c.Src, c.OwnTagsOnly = "none", true
-	if _, err := b.Copy(ctx, c); !errors.Is(err, ErrNotFound) {
-		t.Errorf("copy of nothing, tags known: got %v", err)
-	}
 	c.Src = c.Dst
 	if _, err := b.Copy(ctx, c); !errors.Is(err, ErrInvalid) {
 		t.Errorf("copy onto itself: got %v", err)
@@ -452,7 +448,7 @@ func conformTags(t *testing.T, b *Bucket) {
 	if err := b.SetAttr(ctx, change); !errors.Is(err, ErrTagRoom) {
 		t.Errorf("no tag free: got %v", err)
 	}
-	if err := b.SetAttr(ctx, TagRequest{Key: "none", OwnTagsOnly: true, Attr: attr}); !errors.Is(err, ErrNotFound) {
+	if err := b.SetAttr(ctx, TagRequest{Key: "none", Attr: attr}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("tag on nothing: got %v", err)
 	}
 	put(t, b, request(t, "f", []byte("new content")))

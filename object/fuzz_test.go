@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -52,6 +53,7 @@ func FuzzParseTag(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Add("3" + seed[1:len(seed)-22] + "0123456789abcdef:" + strings.Repeat("A", 86))
+	f.Add("5" + seed[1:len(seed)-22] + strings.Repeat("A", 43) + ":" + seed[len(seed)-22:])
 	f.Add("2:::::::::")
 	f.Add("4:AQAAAAAAAAAAAAAAAAAAAA:AgAAAAAAAAAAAAAAAAAAAA:644::7::1:0123456789abcdef:" + strings.Repeat("A", 86))
 	f.Fuzz(func(t *testing.T, s string) {
@@ -65,7 +67,7 @@ func FuzzParseTag(f *testing.F) {
 		}
 		tail := strings.Split(s, ":")[fields:]
 		again, err := parseTag(head + ":" + strings.Join(tail, ":"))
-		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) || again.change != got.change || again.unproven != got.unproven {
+		if err != nil || again.upload != got.upload || again.generation != got.generation || !sameAttr(again.attr, got.attr) || again.change != got.change || again.unproven != got.unproven || !bytes.Equal(again.box, got.box) {
 			t.Fatalf("%q is %+v, read again %+v, %v", s, got, again, err)
 		}
 	})

@@ -62,28 +62,26 @@ type PutRequest struct {
 
 // TagRequest changes the attributes of an object that stays where it is.
 type TagRequest struct {
-	Key         string
-	Attr        Attr   // without Xattrs, which live in headers and cannot change without an upload
-	Generation  ID     // the object's; zero for a foreign one. A reader ignores a tag of another generation
-	Upload      ID     // id of this request
-	Over        []ID   // Info.Past of what the caller saw there; empty: not known
-	OwnTagsOnly bool   // the caller knows that nobody else tagged the object (Info.OthersTags): saves a request
-	Unproven    Fields // attributes that the caller has only heard of (Info.Unproven): the tag leaves them as they are
+	Key        string
+	Attr       Attr   // without Xattrs, which live in headers and cannot change without an upload
+	Generation ID     // the object's; zero for a foreign one. A reader ignores a tag of another generation
+	Upload     ID     // id of this request
+	Over       []ID   // Info.Past of what the caller saw there; empty: not known
+	Unproven   Fields // attributes that the caller has only heard of (Info.Unproven): the tag leaves them as they are
 }
 
 // CopyRequest copies an object inside the bucket, on the server.
 type CopyRequest struct {
-	Src         string
-	SrcETag     string // ETag the source must have, or the call fails with ErrPrecondition; empty: any
-	SrcVersion  string // version of the source; empty: the current one
-	Dst         string // not Src: that would be SetAttr
-	Attr        Attr   // without Xattrs, which come with the source's headers
-	Generation  ID     // the source's; zero for a foreign one
-	Upload      ID     // id of this request
-	IfAbsent    bool   // fail with ErrExists when Dst exists
-	Over        []ID   // what it replaces: Info.Past of the object that was looked at
-	OwnTagsOnly bool   // the caller knows that nobody else tagged the source (Info.OthersTags): saves a request
-	Unproven    Fields // attributes that the caller has only heard of (Info.Unproven): the tag leaves them as they are in the source's headers
+	Src        string
+	SrcETag    string // ETag the source must have, or the call fails with ErrPrecondition; empty: any
+	SrcVersion string // version of the source; empty: the current one
+	Dst        string // not Src: that would be SetAttr
+	Attr       Attr   // without Xattrs, which come with the source's headers
+	Generation ID     // the source's; zero for a foreign one
+	Upload     ID     // id of this request
+	IfAbsent   bool   // fail with ErrExists when Dst exists
+	Over       []ID   // what it replaces: Info.Past of the object that was looked at
+	Unproven   Fields // attributes that the caller has only heard of (Info.Unproven): the tag leaves them as they are in the source's headers
 }
 
 // ListRequest chooses a page of a listing.

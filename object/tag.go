@@ -3,6 +3,7 @@ package object
 import (
 	"crypto/ed25519"
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -24,12 +25,14 @@ const hostTagPrefix = tagName + "-by-"
 // hostTagName is the tag of one host.
 func hostTagName(id keys.HostID) string { return hostTagPrefix + hex.EncodeToString(id[:]) }
 
-// Versions of the tag: made by a holder of the volume key, by a write-only host, or by a write-only host that knows some attributes only.
+// Versions of the tag: made by a holder of the volume key, by a write-only host, by a write-only host that knows some attributes only, or by a holder
+// of the volume key for an object of a write-only host that he gave a name where that host may not write.
 // A reader ignores tags of versions it does not know.
 const (
 	tagOfVolume   = "2"
 	tagOfHost     = "3"
 	tagOfHostPart = "4"
+	tagOfMoved    = "5"
 )
 
 // errTag says that a tag is not one of ours.
@@ -37,7 +40,7 @@ var errTag = errors.New("not a tag of this volume")
 
 // tag is the value of the object tag "ossencfs", at most 256 characters of A-Z a-z 0-9 - _ . :
 //
-//	tag        = "2:" fields ":" mac / "3:" fields ":" host ":" signature / "4:" some ":" host ":" signature
+//	tag        = "2:" fields ":" mac / "3:" fields ":" host ":" signature / "4:" some ":" host ":" signature / "5:" fields ":" box ":" mac
 //	some       = upload ":" generation ":" [ perm ] ":" [ uid ] ":" [ gid ] ":" [ mtime ] ":" change; what is empty stays as it is without the tag
 //	perm       = octal permission bits
 //	fields     = upload ":" generation ":" mode ":" uid ":" gid ":" mtime ":" rdev ":" change
@@ -48,6 +51,7 @@ var errTag = errors.New("not a tag of this volume")
 //	change     = decimal; one more than that of the tag it replaces
 //	mac        = 22 characters of base64url: the first 16 bytes of HMAC-SHA256, see volumeTagMAC
 //	host       = 16 hexadecimal digits, id of a host in the volume record
+//	box        = 43 characters of base64url: SHA-256 of the value of the header x-oss-meta-ossencfs-box of that object
 //	signature  = 86 characters of base64url: Ed25519, see hostTagText
 //
 // The other fields are decimal.
@@ -58,6 +62,7 @@ type tag struct {
 	change     uint64
 	partial    bool   // version 4: type and device number stay as they are
 	unproven   Fields // with partial: what else does
+	box        []byte // version 5: digest of the box that it vouches for, see boxDigest; nil: it vouches for no host's
 
 	main   bool          // checkTag: it stands under tagName
 	under  keys.VolumeID // checkTag: of the volume key under which it counts
@@ -129,6 +134,10 @@ func parseTag(s string) (tag, error) {
 		t.mac, err = parseShort(f[tagFields], tagMACSize)
 	case f[0] == tagOfHost && len(f) == tagFields+2:
 		err = t.parseHost(f[tagFields], f[tagFields+1])
+	case f[0] == tagOfMoved && len(f) == tagFields+2:
+		if t.box, err = parseShort(f[tagFields], sha256.Size); err == nil {
+			t.mac, err = parseShort(f[tagFields+1], tagMACSize)
+		}
 	case f[0] == tagOfHostPart && len(f) == someFields+2:
 		t.partial = true
 		err = t.parseHost(f[someFields], f[someFields+1])
@@ -286,6 +295,9 @@ func (b *Bucket) formatTag(full string, t tag) (string, error) {
 		return "", ErrNoVolume
 	}
 	signed := t.fields(tagOfVolume)
+	if t.box != nil {
+		signed = t.fields(tagOfMoved) + ":" + encode(t.box)
+	}
 	return signed + ":" + encode(volumeTagMAC(k, full, signed, t.generation)), nil
 }
 

@@ -20,7 +20,7 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, tagged, err := b.mergedTags(ctx, full, "", full, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
+	tags, tagged, err := b.mergedTags(ctx, full, "", full, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return before(err)
 	}
@@ -32,13 +32,13 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 }
 
 // mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them. tagged says that it had one of ours.
-func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, ownOnly bool, t tag) (tags map[string]string, tagged bool, err error) {
+func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, t tag) (tags map[string]string, tagged bool, err error) {
 	b.freshen(ctx)
-	tags = map[string]string{}
-	if !ownOnly {
-		if tags, err = b.tagsOf(ctx, src, version); err != nil {
-			return nil, false, err
-		}
+	if tags, err = b.tagsOf(ctx, src, version); err != nil {
+		return nil, false, err
+	}
+	if t.box, err = b.vouchedFor(ctx, src, version, dst, tags, t.generation); err != nil {
+		return nil, false, err
 	}
 	_, tagged = tags[tagName]
 	name := tagName
@@ -111,7 +111,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, r.OwnTagsOnly, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
+	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return Info{}, before(err)
 	}

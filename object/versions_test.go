@@ -38,7 +38,8 @@ func TestVersionIsJudgedByItsOwnTags(t *testing.T) {
 	reader := unopened(t, Options{Connection: connection(s)})
 	must(t, reader.OpenVolume(t.Context()))
 	host := mustHosted(t, s, exported(t, reader, "a/"))
-	info := put(t, host, request(t, "a/x", []byte("of the host")))
+	put(t, host, request(t, "a/x", []byte("of the host")))
+	info := head(t, reader, "a/x")
 	move := func() {
 		_, err := reader.Copy(t.Context(), CopyRequest{Src: "a/x", Dst: "b/x", Attr: info.Attr, Generation: info.Generation, Upload: NewID()})
 		must(t, err)

@@ -176,7 +176,7 @@ func (e *requestError) Error() string { return e.err.Error() }
 func (e *requestError) Unwrap() error { return e.err }
 
 // openBox opens a box of either kind, and tells on the word of which volume key it counts. A host's box counts only where that host may write,
-// and where a key holder has moved it: then the object carries a tag that a volume key, which may be an earlier one, made for its present name.
+// and where a key holder has moved it (moved.go).
 func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (c *cipher.BoxContent, word ID, err error) {
 	meta, word := got.Meta, ID(box.Volume)
 	if box.Type != cipher.BoxOfHost {
@@ -194,12 +194,12 @@ func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey
 	if err != nil || host.MayWrite(full) {
 		return c, word, err
 	}
-	by, err := b.movedByHolder(ctx, full, version, ID(c.Generation))
+	by, err := b.movedByHolder(ctx, full, version, meta[cipher.BoxHeader])
 	if err != nil {
 		return nil, word, &requestError{err}
 	}
 	if by.IsZero() {
-		return nil, word, fmt.Errorf("written by host %q, which may not write there: %w", host.Name, ErrUnauthentic)
+		return nil, word, fmt.Errorf("written by host %q, which may write below %q only: %w", host.Name, host.Prefixes, ErrUnauthentic)
 	}
 	return c, b.volume.earlier(word, ID(by)), nil
 }
@@ -239,18 +239,4 @@ func (b *Bucket) tagsOf(ctx context.Context, full, version string) (map[string]s
 		}
 	}
 	return tags, nil
-}
-
-// movedByHolder finds the volume key a holder of which gave the object, or another version of it than the current one, its name; zero: nobody did.
-func (b *Bucket) movedByHolder(ctx context.Context, full, version string, generation ID) (by keys.VolumeID, err error) {
-	tags, err := b.tagsOf(ctx, full, version)
-	if err != nil {
-		return by, err
-	}
-	t, err := parseTag(tags[tagName])
-	if err != nil || t.host != nil || t.generation != generation || alwaysTagged(generation, t.upload) {
-		return by, nil //nolint:nilerr // the tag with which a key holder stored a file of his own says nothing of a host's
-	}
-	by, _ = b.tagKey(full, t) // zero where it does not count
-	return by, nil
 }
