@@ -80,8 +80,8 @@ func (b *body) forgettable() bool {
 	return b.stream == nil && len(b.over) == 0 && b.log == nil && b.away == nil && b.busy == nil
 }
 
-// Pin says that a handle is open: what it opened is not replaced under it. When others change the object, calls on the inode
-// fail with ErrStale until the last handle is closed.
+// Pin says that a handle is open: what it opened is not replaced under it. When others change the object, calls of programs on the inode
+// fail with ErrStale until the last handle is closed. What the mount does itself goes on with the new content.
 func (s *Store) Pin(ino index.Ino) error {
 	b := s.acquire(ino)
 	defer s.release(b)
@@ -147,9 +147,6 @@ func (s *Store) currentLocked(b *body) (index.Inode, error) {
 			return in, err
 		}
 	}
-	if err := s.checkPin(b, in); err != nil {
-		return in, err
-	}
 	if b.rec.gen != in.Gen {
 		// The generation was set by an import, not by us: what is here belongs to the old one.
 		if err := s.discardLocked(b, in); err != nil {
@@ -159,7 +156,7 @@ func (s *Store) currentLocked(b *body) (index.Inode, error) {
 	return in, nil
 }
 
-// checkPin fails when handles are open on another generation than the inode's.
+// checkPin fails a call of a program when handles are open on another generation than the inode's.
 func (s *Store) checkPin(b *body, in index.Inode) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,9 +178,7 @@ func (s *Store) readLock(b *body) (index.Inode, error) {
 	b.mu.RLock()
 	in, err := s.inode(b.ino)
 	if err == nil && b.loaded && b.rec.gen == in.Gen {
-		if err = s.checkPin(b, in); err == nil {
-			return in, nil
-		}
+		return in, nil
 	}
 	b.mu.RUnlock()
 	if err != nil {
@@ -201,6 +196,28 @@ func (s *Store) readLock(b *body) (index.Inode, error) {
 	}
 	if err != nil {
 		b.mu.RUnlock()
+	}
+	return in, err
+}
+
+// openLock is readLock for a program.
+func (s *Store) openLock(b *body) (index.Inode, error) {
+	in, err := s.readLock(b)
+	if err == nil {
+		if err = s.checkPin(b, in); err != nil {
+			b.mu.RUnlock()
+		}
+	}
+	return in, err
+}
+
+// changeLock is writeLock for a program.
+func (s *Store) changeLock(ctx context.Context, b *body) (index.Inode, error) {
+	in, err := s.writeLock(ctx, b)
+	if err == nil {
+		if err = s.checkPin(b, in); err != nil {
+			b.mu.Unlock()
+		}
 	}
 	return in, err
 }

@@ -218,7 +218,7 @@ func holds(ps []piece, p piece) bool {
 // applyLocked makes memory what the transaction has written and frees what is no longer used.
 func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 	before := b.base
-	if b.rec.gen != e.rec.gen {
+	if b.rec.gen != e.rec.gen && !e.noInode { // others made that one
 		s.followPin(b, e.rec.gen)
 	}
 	if !e.noInode {

@@ -107,7 +107,7 @@ func (s *Store) seek(ctx context.Context, ino index.Ino, off int64, data bool) (
 	}
 	b := s.acquire(ino)
 	defer s.release(b)
-	in, err := s.readLock(b)
+	in, err := s.openLock(b)
 	if err != nil {
 		return 0, err
 	}

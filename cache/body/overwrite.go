@@ -246,7 +246,7 @@ func (b *body) shrink(e *edit, size int64) {
 func (s *Store) clear(ctx context.Context, ino index.Ino) error {
 	b := s.acquire(ino)
 	defer s.release(b)
-	in, err := s.writeLock(ctx, b)
+	in, err := s.changeLock(ctx, b)
 	if err != nil {
 		return err
 	}

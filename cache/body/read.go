@@ -22,7 +22,7 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 	b := s.acquire(ino)
 	defer s.release(b)
 	for {
-		in, err := s.readLock(b)
+		in, err := s.openLock(b)
 		if err != nil {
 			return 0, err
 		}

@@ -59,7 +59,7 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 		if err := s.room(ctx, n); err != nil {
 			return err
 		}
-		in, err := s.writeLock(ctx, b)
+		in, err := s.changeLock(ctx, b)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/test/testenv"
@@ -71,5 +74,56 @@ func TestConflict(t *testing.T) {
 	}
 	if found["ours"] != "from a" || found["conflict"] != "from b" || len(entries) != 2 {
 		t.Errorf("got %v in %d files, want both versions", found, len(entries))
+	}
+}
+
+// TestChangedWhileAnOldVersionIsOpen: a file that a program has open here, while another mount gave it other content, is changed here in ways that are
+// stored with the content. That does not wait for the program to close it, which goes on to have a stale file.
+func TestChangedWhileAnOldVersionIsOpen(t *testing.T) {
+	a := testenv.New(t, testenv.Options{Cache: shortMemory})
+	b := testenv.New(t, testenv.Options{Share: a, Cache: shortMemory})
+	tests := map[string]struct {
+		change func(path string) error
+		took   func(path string) bool
+	}{
+		"chmod": {
+			func(path string) error { return os.Chmod(path, 0o600) },
+			func(path string) bool { fi, err := os.Stat(path); return err == nil && fi.Mode().Perm() == 0o600 },
+		},
+		"setxattr": {
+			func(path string) error { return unix.Setxattr(path, "user.a", []byte("b"), 0) },
+			func(path string) bool { n, err := unix.Getxattr(path, "user.a", nil); return err == nil && n == 1 },
+		},
+		"chmod and rename": {
+			func(path string) error { return errors.Join(os.Chmod(path, 0o600), os.Rename(path, path+".new")) },
+			func(path string) bool {
+				fi, err := os.Stat(path + ".new")
+				return err == nil && fi.Mode().Perm() == 0o600
+			},
+		},
+	}
+	for name, tt := range tests {
+		must(t, os.WriteFile(a.Path(name), []byte("old"), 0o644))
+		f, err := os.Open(a.Path(name))
+		must(t, err)
+		a.Sync()
+		replaced := func(path string) func() bool {
+			return func() bool { fi, err := os.Stat(path); return err == nil && fi.Size() == int64(len("the new one")) }
+		}
+		must(t, os.WriteFile(b.Path(name), []byte("the new one"), 0o644))
+		b.Sync()
+		testenv.Eventually(t, "the new content", replaced(a.Path(name)))
+		must(t, tt.change(a.Path(name)))
+		a.Sync()
+		if n, err := f.ReadAt(make([]byte, 3), 0); !errors.Is(err, unix.ESTALE) {
+			t.Errorf("%s: the open file reads %d bytes, %v, want ESTALE", name, n, err)
+		}
+		must(t, f.Close())
+	}
+	fresh := testenv.New(t, testenv.Options{Share: a})
+	for name, tt := range tests {
+		if !tt.took(fresh.Path(name)) {
+			t.Errorf("%s: a new machine does not see it", name)
+		}
 	}
 }
