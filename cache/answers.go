@@ -22,6 +22,8 @@ type Request interface {
 	context.Context
 	// Request is the call's number, unique within a mount and never 0, and whether it comes again.
 	Request() (id uint64, again bool)
+	// Caller is on whose behalf the kernel asks.
+	Caller() Caller
 }
 
 // answers remembers executed calls, so that one which comes again is answered and not executed again: it would find that the name

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -41,7 +43,7 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 	if hidden(parent, name) {
 		return Stat{}, c.o.MetaTTL, ErrNotFound
 	}
-	begun := c.changes.begin()
+	call := c.arrived(ctx)
 	for range 3 { // an import may replace the inode while its attributes are asked for
 		ino, err := c.child(ctx, parent, name)
 		if err != nil {
@@ -49,7 +51,7 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 		}
 		st, err := c.GetAttr(ctx, ino)
 		if err == nil {
-			return st, c.validIn(parent), c.entered(parent, begun)
+			return st, c.validIn(parent), c.entered(parent, call, unix.X_OK)
 		}
 		if ignore(ignore(err, ErrGone), ErrNotFound) != nil {
 			return Stat{}, 0, err

@@ -1,10 +1,14 @@
 package cache_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache"
 	"github.com/ossencfs/ossencfs/fs"
@@ -64,6 +68,143 @@ func TestImportInACallIsCheckedAnew(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asked is a call that the kernel makes on behalf of a user.
+type asked struct {
+	context.Context
+	by user
+}
+
+func (asked) Request() (uint64, bool) { return 0, false }
+func (a asked) Caller() cache.Caller  { return a.by }
+
+// TestChangedByOthersIsJudged: what others have changed is not left to the kernel, of which nobody can tell whether it took the new mode and owner from
+// our answer: a notification that overtakes it makes them worth nothing. It is refused to a former owner, and allowed to the present one.
+func TestChangedByOthersIsJudged(t *testing.T) {
+	const former, owner = user(41), user(42)
+	clock := testenv.NewClock()
+	options := testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}, Mount: fs.Options{AllowOther: true}, Emulator: clock.Use}
+	here := testenv.New(t, options)
+	options.Share = here
+	there := testenv.New(t, options)
+	c := here.Cache
+	change := func(set cache.ChangeSet, to cache.Change) func(asked, cache.Ino) error {
+		return func(ctx asked, ino cache.Ino) error {
+			to := to
+			to.Set, to.Asked = set, ctx.by
+			_, err := c.SetAttr(ctx, ino, to)
+			return err
+		}
+	}
+	open := func(rights uint32) func(asked, cache.Ino) error {
+		return func(ctx asked, ino cache.Ino) error {
+			err := c.Open(ctx, ino, cache.OpenMode{Rights: rights})
+			if err == nil {
+				err = c.Release(ctx, ino, false)
+			}
+			return err
+		}
+	}
+	attributes := map[string]struct {
+		call func(asked, cache.Ino) error
+		want error // to the former owner
+	}{
+		"chmod":  {change(cache.SetMode, cache.Change{Mode: 0o700}), cache.ErrNotPermitted},
+		"chgrp":  {change(cache.SetGID, cache.Change{}), cache.ErrNotPermitted},
+		"utimes": {change(cache.SetMtime, cache.Change{Mtime: 1}), cache.ErrNotPermitted},
+		"touch":  {change(cache.SetMtime, cache.Change{Touch: true}), cache.ErrAccess},
+		"getxattr": {func(ctx asked, ino cache.Ino) error {
+			_, err := c.GetXattr(ctx, ino, "user.a")
+			return ignoring(err, cache.ErrNoAttr)
+		}, cache.ErrAccess},
+		"setxattr": {func(ctx asked, ino cache.Ino) error { return c.SetXattr(ctx, ino, "user.a", nil, cache.XattrAny) }, cache.ErrAccess},
+		"read":     {open(unix.R_OK), cache.ErrAccess},
+		"write":    {open(unix.W_OK), cache.ErrAccess},
+		"run":      {open(unix.X_OK), cache.ErrAccess},
+	}
+	names := map[string]struct {
+		call func(asked, cache.Ino) error
+		want error
+	}{
+		"look": {func(ctx asked, d cache.Ino) error { _, _, err := c.Lookup(ctx, d, "old"); return err }, cache.ErrAccess},
+		"list": {func(ctx asked, d cache.Ino) error {
+			dir, err := c.OpenDir(ctx, d)
+			if err == nil {
+				dir.Close()
+			}
+			return err
+		}, cache.ErrAccess},
+		"make": {func(ctx asked, d cache.Ino) error {
+			_, err := c.Mkdir(ctx, d, "new", cache.New{Mode: 0o700})
+			return err
+		}, cache.ErrAccess},
+		"remove": {func(ctx asked, d cache.Ino) error { return c.Unlink(ctx, d, "old") }, cache.ErrAccess},
+		"rename": {func(ctx asked, d cache.Ino) error { return c.Rename(ctx, d, "old", d, "moved", cache.RenameReplace) }, cache.ErrAccess},
+		"move": {func(ctx asked, d cache.Ino) error {
+			return c.Rename(ctx, cache.Root, "in", d, "in", cache.RenameReplace)
+		}, cache.ErrAccess},
+	}
+	storeIn(t, here, cache.Root, "in", "")
+	number := 0
+	check := func(name string, mode uint32, call func(asked, cache.Ino) error, want error) {
+		t.Helper()
+		for _, who := range []user{former, owner} {
+			number++
+			path := fmt.Sprintf("%d", number)
+			made := cache.New{Mode: 0o777, UID: uint32(former)}
+			if mode&unix.S_IFDIR != 0 {
+				dir, err := c.Mkdir(t.Context(), cache.Root, path, made)
+				must(t, err)
+				storeIn(t, here, dir.Ino, "old", "text")
+			} else {
+				_, err := c.Mknod(t.Context(), cache.Root, path, cache.New{Mode: unix.S_IFREG | 0o777, UID: uint32(former)})
+				must(t, err)
+			}
+			here.Sync()
+			clock.Advance(5 * time.Second)
+			elsewhere, _, err := there.Cache.Lookup(t.Context(), cache.Root, path)
+			must(t, err)
+			_, err = there.Cache.SetAttr(t.Context(), elsewhere.Ino, cache.Change{Set: cache.SetMode | cache.SetUID, Mode: 0o700 | mode&0o7000, UID: uint32(owner)})
+			must(t, err)
+			there.Sync()
+			clock.Advance(5 * time.Second)
+			var st cache.Stat
+			testenv.Eventually(t, name, func() bool {
+				st, _, err = c.Lookup(t.Context(), cache.Root, path)
+				must(t, err)
+				if mode&unix.S_IFDIR != 0 {
+					if _, _, err = c.Lookup(t.Context(), st.Ino, "old"); err != nil {
+						must(t, ignoring(err, cache.ErrOutdated))
+						return false
+					}
+				}
+				st, err = c.GetAttr(t.Context(), st.Ino)
+				return err == nil && st.UID == uint32(owner)
+			})
+			wanted := want
+			if who == owner {
+				wanted = nil
+			}
+			if err := call(asked{t.Context(), who}, st.Ino); !errors.Is(err, wanted) {
+				t.Errorf("%s, user %d: got %v, want %v", name, who, err, wanted)
+			}
+		}
+	}
+	for name, tt := range attributes {
+		check(name, 0, tt.call, tt.want)
+	}
+	for name, tt := range names {
+		check(name, unix.S_IFDIR, tt.call, tt.want)
+	}
+}
+
+// ignoring is err, but for one that is expected.
+func ignoring(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
 }
 
 // TestOpenIsCheckedAnew: a mode that others changed has not been looked at by the kernel yet, which checked the old one.
@@ -190,6 +331,15 @@ func (u user) MayChange(uid uint32) bool         { return uint32(u) == uid }
 func (u user) Owner(uid uint32) (is, known bool) { return uint32(u) == uid, true }
 func (user) InGroup(uint32) bool                 { return false }
 func (user) KeepsSetID() bool                    { return false }
+func (u user) Is(uid uint32) bool                { return uint32(u) == uid }
+func (user) Gives() (may, known bool)            { return false, true }
+func (u user) May(st *cache.Stat, rights uint32) (may, known bool) {
+	granted := st.Mode & 7
+	if u.Is(st.UID) {
+		granted = st.Mode >> 6 & 7
+	}
+	return rights&^granted == 0, true
+}
 
 // TestOwnerThatNobodyVouchesFor: the tag with the owner of a file was taken away in the bucket. Whom its box names may have given it to somebody else
 // since, and has no right to it, as it is shown.

@@ -33,7 +33,7 @@ func (c *Cache) makeFirst(ctx context.Context, parent Ino, name string, n New, f
 	if !c.o.CreateRemote {
 		return c.make(ctx, parent, name, n, fill)
 	}
-	n.begun = c.changes.begin()
+	n.call = c.arrived(ctx)
 	cl, err := c.claimName(ctx, parent, name, n)
 	if err != nil {
 		return index.Inode{}, fmt.Errorf("create %q: %w", name, err)
@@ -81,7 +81,7 @@ func (c *Cache) claimable(ctx context.Context, parent Ino, name string, n New) (
 	if err := c.fresh(ctx, parent); err != nil {
 		return attr, "", err
 	}
-	if err := c.entered(parent, n.begun); err != nil {
+	if err := c.entered(parent, n.call, changesNames); err != nil {
 		return attr, "", err
 	}
 	dir, left := n.Mode&modeType == unix.S_IFDIR, false

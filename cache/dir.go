@@ -49,11 +49,11 @@ type mark struct {
 
 // OpenDir begins to read a directory, after its listing is there. Close ends it.
 func (c *Cache) OpenDir(ctx context.Context, ino Ino) (*Dir, error) {
-	begun := c.changes.begin()
+	call := c.arrived(ctx)
 	if err := c.fresh(ctx, ino); err != nil {
 		return nil, err
 	}
-	if err := c.entered(ino, begun); err != nil {
+	if err := c.entered(ino, call, unix.R_OK); err != nil {
 		return nil, err
 	}
 	i, err := c.openDirInode(ino)

@@ -27,7 +27,7 @@ var (
 	ErrNameTooLong = errors.New("file name too long")
 	// ErrNotPermitted: nobody may do this.
 	ErrNotPermitted = errors.New("operation not permitted")
-	// ErrAccess: the name is reserved.
+	// ErrAccess: the name is reserved, or who asks may not.
 	ErrAccess = errors.New("permission denied")
 	// ErrReadOnly: the mount is read-only.
 	ErrReadOnly = errors.New("read-only file system")

@@ -16,7 +16,7 @@ const maxSize = 48_800_000_000_000
 
 // Open counts an opening of a regular file; Release ends it.
 func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
-	begun := c.changes.begin()
+	call := c.arrived(ctx)
 	if m.Write || m.Truncate {
 		if err := c.writable(); err != nil {
 			return err
@@ -35,7 +35,7 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 			return err
 		}
 	}
-	if err := c.addOpening(ino, m.Write, begun); err != nil {
+	if err := c.addOpening(ino, m, call); err != nil {
 		return err
 	}
 	if m.Append && m.Write {
@@ -52,8 +52,8 @@ func (c *Cache) Open(ctx context.Context, ino Ino, m OpenMode) error {
 	return nil
 }
 
-// addOpening counts an opening of an inode that exists, by a call that came at a moment; a removal comes before it or after it.
-func (c *Cache) addOpening(ino Ino, write bool, begun moment) error {
+// addOpening counts an opening of an inode that exists; a removal comes before it or after it.
+func (c *Cache) addOpening(ino Ino, m OpenMode, call arrival) error {
 	c.names.RLock()
 	defer c.names.RUnlock()
 	i, err := c.inode(ino)
@@ -63,13 +63,13 @@ func (c *Cache) addOpening(ino Ino, write bool, begun moment) error {
 	if isDir(&i) {
 		return ErrIsDir
 	}
-	if err := c.checkedAt(ino, begun); err != nil {
+	if err := c.checkedAt(&i, call, m.Rights); err != nil {
 		return err
 	}
 	if err := c.bodies.Pin(ino); err != nil {
 		return err
 	}
-	c.opens.add(ino, write)
+	c.opens.add(ino, m.Write)
 	return nil
 }
 

@@ -141,6 +141,7 @@ func (c *Cache) begin() error {
 		err = errors.Join(err, tx.ScanRaw(floorTable, nil, func(key, value []byte) bool {
 			if ino, ok := parseOrphanKey(key); ok && len(value) == 8 {
 				c.lives.floors[ino] = binary.BigEndian.Uint64(value)
+				c.changes.note(ino)
 			}
 			return true
 		}))

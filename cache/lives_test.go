@@ -26,6 +26,7 @@ type call struct {
 var _ cache.Request = call{}
 
 func (c call) Request() (uint64, bool) { return c.id, c.again }
+func (call) Caller() cache.Caller      { return nil }
 
 // kernel remembers what it is told, and knows some inodes.
 type kernel struct {

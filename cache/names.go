@@ -17,7 +17,7 @@ const maxTarget = 4095
 // is set, and never opened: whose name is free the kernel lets somebody have without a look at mode and owner.
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New, m OpenMode) (Stat, error) {
 	if st, done := c.answeredWith(ctx); done {
-		return st, c.addOpening(st.Ino, m.Write, c.changes.begin())
+		return st, c.addOpening(st.Ino, m, c.arrived(ctx))
 	}
 	st, err := c.createNew(ctx, parent, name, n, m)
 	if !m.Exclusive && errors.Is(err, ErrExist) {
@@ -140,8 +140,8 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 
 // make adds one inode to a directory. fill completes it in the same transaction.
 func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill func(*index.Tx, *index.Inode) error) (index.Inode, error) {
-	if n.begun == 0 {
-		n.begun = c.changes.begin()
+	if n.call.begun == 0 {
+		n.call = c.arrived(ctx)
 	}
 	if err := c.writable(); err != nil {
 		return index.Inode{}, err
@@ -152,7 +152,7 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill f
 	if err := c.fresh(ctx, parent); err != nil {
 		return index.Inode{}, err
 	}
-	if err := c.entered(parent, n.begun); err != nil {
+	if err := c.entered(parent, n.call, changesNames); err != nil {
 		return index.Inode{}, err
 	}
 	var made index.Inode

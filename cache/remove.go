@@ -12,7 +12,7 @@ func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
-	return c.removeName(ctx, parent, name, c.look(parent, name), func(tx *index.Tx, i *index.Inode) error {
+	return c.removeName(ctx, parent, name, c.look(ctx, parent, name), func(tx *index.Tx, i *index.Inode) error {
 		if isDir(i) {
 			return ErrIsDir
 		}
@@ -25,7 +25,7 @@ func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
-	before := c.look(parent, name)
+	before := c.look(ctx, parent, name)
 	if err := c.freshChild(ctx, parent, name); err != nil {
 		return err
 	}

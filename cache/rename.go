@@ -24,7 +24,7 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	if err := c.checkName(newParent, newName); err != nil {
 		return err
 	}
-	before := [2]sight{c.look(oldParent, oldName), c.look(newParent, newName)}
+	before := [2]sight{c.look(ctx, oldParent, oldName), c.look(ctx, newParent, newName)}
 	if err := c.prepareMove(ctx, oldParent, oldName); err != nil {
 		return err
 	}
@@ -104,13 +104,16 @@ func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode Renam
 	if err := c.sticks(&fromDir, &moved, before[0]); err != nil {
 		return err
 	}
+	if err := c.leavesDir(&moved, from, to, before[0]); err != nil {
+		return err
+	}
 	if err := c.mayChange(tx, &moved); err != nil {
 		return err
 	}
 	if err := c.checkMove(tx, &moved, to); err != nil {
 		return err
 	}
-	if err := c.checkedAt(to.parent, before[1].begun); err != nil {
+	if err := c.checkedAt(&toDir, before[1].arrival, changesNames); err != nil {
 		return err
 	}
 	target, err := childInode(tx, to.parent, to.name)

@@ -14,6 +14,12 @@ type Caller interface {
 	MayChange(uid uint32) bool
 	// Owner is MayChange, and tells whether that can be found out.
 	Owner(uid uint32) (is, known bool)
+	// Is tells whether the caller is this user.
+	Is(uid uint32) bool
+	// Gives tells whether the caller may give files to others (CAP_CHOWN), and whether that can be found out.
+	Gives() (may, known bool)
+	// May tells whether mode and owner give the caller all of the rights (unix.R_OK, W_OK, X_OK), and whether that can be found out.
+	May(st *Stat, rights uint32) (may, known bool)
 	// InGroup tells whether the caller is a member of a group.
 	InGroup(gid uint32) bool
 	// KeepsSetID tells whether the caller's changes leave the bits where they are (CAP_FSETID).

@@ -15,10 +15,13 @@ import (
 // stranger owns nothing, is in no group and has no rights.
 type stranger struct{}
 
-func (stranger) MayChange(uint32) bool         { return false }
-func (stranger) Owner(uint32) (is, known bool) { return false, true }
-func (stranger) InGroup(uint32) bool           { return false }
-func (stranger) KeepsSetID() bool              { return false }
+func (stranger) MayChange(uint32) bool                     { return false }
+func (stranger) Owner(uint32) (is, known bool)             { return false, true }
+func (stranger) InGroup(uint32) bool                       { return false }
+func (stranger) KeepsSetID() bool                          { return false }
+func (stranger) Is(uint32) bool                            { return false }
+func (stranger) Gives() (may, known bool)                  { return false, true }
+func (stranger) May(*cache.Stat, uint32) (may, known bool) { return false, true }
 
 // TestCallsDropSetID has every call that changes content made by a stranger, and by somebody who keeps the bits. When the call returns,
 // the kernel has forgotten the mode.

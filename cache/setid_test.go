@@ -15,10 +15,13 @@ type person struct {
 	groups        []uint32
 }
 
-func (p person) MayChange(uint32) bool         { return p.owner }
-func (p person) Owner(uint32) (is, known bool) { return p.owner, true }
-func (p person) InGroup(gid uint32) bool       { return slices.Contains(p.groups, gid) }
-func (p person) KeepsSetID() bool              { return p.fsetid }
+func (p person) MayChange(uint32) bool             { return p.owner }
+func (p person) Owner(uint32) (is, known bool)     { return p.owner, true }
+func (p person) InGroup(gid uint32) bool           { return slices.Contains(p.groups, gid) }
+func (p person) KeepsSetID() bool                  { return p.fsetid }
+func (p person) Is(uint32) bool                    { return p.owner }
+func (person) Gives() (may, known bool)            { return false, false }
+func (person) May(*Stat, uint32) (may, known bool) { return false, false }
 
 // TestSetIDRule has the rule without a kernel, in the cases that a kernel of today decides before it asks us, too.
 func TestSetIDRule(t *testing.T) {

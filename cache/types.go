@@ -40,7 +40,7 @@ type New struct {
 
 	By Caller
 
-	begun moment // when the call came, once that is known
+	call arrival // once that is known
 }
 
 // ChangeSet tells which fields of a Change are meant.
@@ -65,7 +65,7 @@ type Change struct {
 	Atime, Mtime   int64
 	Touch          bool // the times are those of now, which all may set who may write
 	By             Caller
-	Asked          Caller // who changes mode or times, nil: nobody whose right to it is in question
+	Asked          Caller // who changes mode, owner or times, nil: nobody whose right to it is in question
 }
 
 // OpenMode says how a file is opened or created: Exclusive is for creating, Truncate and By, whose opening takes set-id bits away (nil
@@ -73,7 +73,8 @@ type Change struct {
 type OpenMode struct {
 	Write, Truncate, Exclusive bool
 
-	Append bool // what is written goes to the end
+	Append bool   // what is written goes to the end
+	Rights uint32 // that the opening takes: unix.R_OK, W_OK, X_OK
 	By     Caller
 }
 

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
@@ -20,7 +22,7 @@ func (c *Cache) GetXattr(ctx context.Context, ino Ino, name string) ([]byte, err
 	}
 	c.names.RLock()
 	defer c.names.RUnlock()
-	if err := c.checkedXattr(ino, name); err != nil {
+	if err := c.checkedXattr(ctx, ino, name, unix.R_OK); err != nil {
 		return nil, err
 	}
 	i, err := c.inode(ino)
@@ -113,7 +115,7 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, name string, change f
 	}
 	c.names.RLock()
 	defer c.names.RUnlock()
-	if err := c.checkedXattr(ino, name); err != nil {
+	if err := c.checkedXattr(ctx, ino, name, unix.W_OK); err != nil {
 		return err
 	}
 	err := c.db.Update(func(tx *index.Tx) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache"
 )
@@ -100,10 +101,10 @@ func change(in *fuse.SetAttrIn) cache.Change {
 	return ch
 }
 
-// asking is who changes mode or times by a SETATTR. The kernel does so itself after a truncation, and with --writeback before it closes a file.
+// asking is who changes mode, owner or times by a SETATTR. The kernel does so itself after a truncation, and with --writeback before it closes a file.
 func asking(in *fuse.SetAttrIn, set cache.ChangeSet) cache.Caller {
 	const flush = fuse.FATTR_MTIME | fuse.FATTR_CTIME | fuse.FATTR_FH
-	if set&(cache.SetMode|cache.SetAtime|cache.SetMtime) == 0 || set&cache.SetSize != 0 || in.Valid == flush {
+	if set&(cache.SetMode|cache.SetUID|cache.SetGID|cache.SetAtime|cache.SetMtime) == 0 || set&cache.SetSize != 0 || in.Valid == flush {
 		return nil
 	}
 	return callerOf(&in.InHeader)
@@ -121,6 +122,28 @@ func killer(in *fuse.SetAttrIn, set cache.ChangeSet) cache.Caller {
 		return callerOf(&in.InHeader)
 	}
 	return killerOf(&in.InHeader, true)
+}
+
+// openedToRun is the flag with which the kernel opens a program that it runs (FMODE_EXEC).
+const openedToRun = 0x20
+
+// rightsTo is what an opening takes.
+func rightsTo(flags uint32) (rights uint32) {
+	switch flags & syscall.O_ACCMODE {
+	case syscall.O_RDONLY:
+		rights = unix.R_OK
+		if flags&openedToRun != 0 {
+			rights = unix.X_OK
+		}
+	case syscall.O_WRONLY:
+		rights = unix.W_OK
+	default:
+		rights = unix.R_OK | unix.W_OK
+	}
+	if flags&syscall.O_TRUNC != 0 {
+		rights |= unix.W_OK
+	}
+	return rights
 }
 
 // writes reports whether an open mode includes writing.

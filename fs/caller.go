@@ -53,6 +53,42 @@ func (c *caller) Owner(uid uint32) (is, known bool) {
 	return is, is || c.look().initial
 }
 
+// Is implements cache.Caller.
+func (c *caller) Is(uid uint32) bool { return c.id.Uid == uid }
+
+// Gives implements cache.Caller.
+func (c *caller) Gives() (may, known bool) {
+	return c.capable(unix.CAP_CHOWN), c.look().initial
+}
+
+// May implements cache.Caller. Execution of a file takes the right of somebody, whatever the capabilities.
+func (c *caller) May(st *cache.Stat, rights uint32) (may, known bool) {
+	granted := st.Mode & 7
+	switch {
+	case c.Is(st.UID):
+		granted = st.Mode >> 6 & 7
+	case c.InGroup(st.GID):
+		granted = st.Mode >> 3 & 7
+	}
+	dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	if c.capable(unix.CAP_DAC_READ_SEARCH) {
+		granted |= unix.R_OK
+		if dir {
+			granted |= unix.X_OK
+		}
+	}
+	if c.capable(unix.CAP_DAC_OVERRIDE) {
+		granted |= unix.R_OK | unix.W_OK
+		if dir || st.Mode&0o111 != 0 {
+			granted |= unix.X_OK
+		}
+	}
+	if !c.look().initial {
+		return false, false
+	}
+	return rights&^granted == 0, true
+}
+
 // InGroup implements cache.Caller.
 func (c *caller) InGroup(gid uint32) bool {
 	if c.id.Gid == gid {

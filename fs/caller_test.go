@@ -93,3 +93,46 @@ func TestCallerUnknown(t *testing.T) {
 		t.Errorf("without a mark: got %+v, want nobody", by)
 	}
 }
+
+// TestCallerMay: the rule of mode bits and capabilities. Only what is known of a caller counts.
+func TestCallerMay(t *testing.T) {
+	const all = unix.R_OK | unix.W_OK | unix.X_OK
+	caps := func(list ...uint) (set uint64) {
+		for _, c := range list {
+			set |= 1 << c
+		}
+		return set
+	}
+	for name, tt := range map[string]struct {
+		mode   uint32
+		uid    uint32
+		groups []uint32
+		caps   uint64
+		want   uint32 // the rights that are there
+	}{
+		"owner":                       {mode: 0o700, uid: 1, want: all},
+		"owner, though others may":    {mode: 0o077, uid: 1, groups: []uint32{5}},
+		"group":                       {mode: 0o050, uid: 2, groups: []uint32{4, 5}, want: unix.R_OK | unix.X_OK},
+		"group, though others may":    {mode: 0o007, uid: 2, groups: []uint32{5}},
+		"others":                      {mode: 0o772, uid: 2, groups: []uint32{4}, want: unix.W_OK},
+		"override":                    {mode: 0, uid: 2, caps: caps(unix.CAP_DAC_OVERRIDE), want: unix.R_OK | unix.W_OK},
+		"override, somebody may run":  {mode: 0o010, uid: 2, caps: caps(unix.CAP_DAC_OVERRIDE), want: all},
+		"override, directory":         {mode: unix.S_IFDIR, uid: 2, caps: caps(unix.CAP_DAC_OVERRIDE), want: all},
+		"search":                      {mode: 0o111, uid: 1, caps: caps(unix.CAP_DAC_READ_SEARCH), want: unix.R_OK | unix.X_OK},
+		"search, nobody may run":      {mode: 0o222, uid: 1, caps: caps(unix.CAP_DAC_READ_SEARCH), want: unix.R_OK | unix.W_OK},
+		"search, directory":           {mode: unix.S_IFDIR, uid: 2, caps: caps(unix.CAP_DAC_READ_SEARCH), want: unix.R_OK | unix.X_OK},
+		"owner of files, not of this": {mode: 0o700, uid: 2, caps: caps(unix.CAP_FOWNER, unix.CAP_CHOWN)},
+	} {
+		c := &caller{id: fuse.Caller{Owner: fuse.Owner{Uid: tt.uid, Gid: 9}}, asked: true, rights: rights{groups: tt.groups, capabilities: tt.caps, initial: true}}
+		st := &cache.Stat{Mode: tt.mode, UID: 1, GID: 5}
+		for asked := range uint32(all + 1) {
+			if may, known := c.May(st, asked); !known || may != (asked&^tt.want == 0) {
+				t.Errorf("%s: rights %o: got %t, %t", name, asked, may, known)
+			}
+		}
+		c.rights.initial = false
+		if may, known := c.May(st, 0); may || known {
+			t.Errorf("%s, in another user namespace: got %t, %t", name, may, known)
+		}
+	}
+}

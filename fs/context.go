@@ -19,6 +19,7 @@ type request struct {
 	cancel <-chan struct{}
 	gate   *sync.RWMutex // held for reading until finish; nil: none
 	unique uint64        // of the kernel's request, when it changes names
+	by     caller
 
 	// mu guards the fields below.
 	mu      sync.Mutex
@@ -37,24 +38,28 @@ const resent = 1 << 63
 func newRequest(cancel <-chan struct{}) *request { return &request{cancel: cancel} }
 
 // begin takes a kernel request up; finish must be called before the handler returns.
-func (f *fileSystem) begin(cancel <-chan struct{}) *request {
+func (f *fileSystem) begin(cancel <-chan struct{}, h *fuse.InHeader) *request {
 	f.gate.RLock()
 	f.calls.Add(1)
 	f.cache.Called()
 	r := newRequest(cancel)
 	r.gate = &f.gate
+	r.by.id = h.Caller
 	return r
 }
 
 // beginChange is begin for a request that must not be executed twice.
 func (f *fileSystem) beginChange(cancel <-chan struct{}, h *fuse.InHeader) *request {
-	r := f.begin(cancel)
+	r := f.begin(cancel, h)
 	r.unique = h.Unique
 	return r
 }
 
 // Request is the number of the request, and whether the kernel sent it before.
 func (r *request) Request() (id uint64, again bool) { return r.unique &^ resent, r.unique&resent != 0 }
+
+// Caller is on whose behalf the kernel asks.
+func (r *request) Caller() cache.Caller { return &r.by }
 
 // Deadline says that a kernel request has none of its own; the calls below set theirs.
 func (r *request) Deadline() (time.Time, bool) { return time.Time{}, false }

@@ -57,7 +57,7 @@ func (t *dirTable) remove(fh uint64) *cache.Dir {
 
 // OpenDir lists the directory in the bucket when what is known of it is too old.
 func (f *fileSystem) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	d, err := f.cache.OpenDir(r, cache.Ino(in.NodeId))
 	if err != nil {
@@ -119,7 +119,7 @@ func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) {
 
 // FsyncDir makes the names of a directory outlive a power cut.
 func (f *fileSystem) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	return f.status("fsyncdir", in.NodeId, f.cache.FsyncDir(r, cache.Ino(in.NodeId)))
 }

@@ -33,7 +33,7 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 
 // Tmpfile makes and opens a regular file without a name.
 func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Tmpfile(r, cache.Ino(in.NodeId), newFile(&in.InHeader, in.Mode, 0),
 		cache.OpenMode{Write: writes(in.Flags)})
@@ -47,12 +47,13 @@ func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fus
 
 // Open counts an opening.
 func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	err := f.cache.Open(r, cache.Ino(in.NodeId), cache.OpenMode{
 		Write:    writes(in.Flags),
 		Truncate: in.Flags&syscall.O_TRUNC != 0,
 		Append:   in.Flags&syscall.O_APPEND != 0,
+		Rights:   rightsTo(in.Flags),
 		By:       killerOf(&in.InHeader, in.Mode&fuse.OPEN_KILL_SUIDGID != 0),
 	})
 	if err != nil {
@@ -64,7 +65,7 @@ func (f *fileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Ope
 
 // Read answers from the cache or the bucket.
 func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	if int(in.Size) < len(buf) {
 		buf = buf[:in.Size]
@@ -81,7 +82,7 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 
 // Write returns when the bytes outlive a crash of this process.
 func (f *fileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, true); err != nil {
 		return 0, f.status("write", in.NodeId, err)
@@ -100,28 +101,28 @@ func (f *fileSystem) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, f
 
 // Flush is sent at each close when close waits for the bucket.
 func (f *fileSystem) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	return f.status("flush", in.NodeId, f.cache.FlushHandle(r, cache.Ino(in.NodeId), in.Fh))
 }
 
 // Fsync makes content and attributes outlive a power cut; with fsync=remote it waits for the bucket.
 func (f *fileSystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	return f.status("fsync", in.NodeId, f.cache.Fsync(r, cache.Ino(in.NodeId)))
 }
 
 // Release ends an opening.
 func (f *fileSystem) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	f.status("release", in.NodeId, f.cache.ReleaseHandle(r, cache.Ino(in.NodeId), in.Fh, writes(in.Flags)))
 }
 
 // Fallocate reserves, punches and zeroes ranges; other modes are EOPNOTSUPP.
 func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, true); err != nil {
 		return f.status("fallocate", in.NodeId, err)
@@ -132,7 +133,7 @@ func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fus
 
 // Lseek answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself.
 func (f *fileSystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	off, err := f.cache.Lseek(r, cache.Ino(in.NodeId), int64(in.Offset), in.Whence)
 	if err != nil {
@@ -144,7 +145,7 @@ func (f *fileSystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.L
 
 // CopyFileRange copies inside the mount without a way through the program.
 func (f *fileSystem) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	if in.Flags != 0 {
 		return 0, fuse.EINVAL

@@ -11,7 +11,7 @@ import (
 
 // Lookup answers names; an absent one is remembered by the kernel (node id 0 with a time of validity).
 func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, h)
 	defer r.finish()
 	begun := f.showing()
 	st, valid, err := f.cache.Lookup(r, cache.Ino(h.NodeId), name)
@@ -49,7 +49,7 @@ func (f *fileSystem) Forget(nodeid, _ uint64) {
 
 // GetAttr answers stat.
 func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	begun := f.showing()
 	st, err := f.cache.GetAttr(r, cache.Ino(in.NodeId))
@@ -64,7 +64,7 @@ func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fu
 
 // SetAttr answers chmod, chown, truncate and utimens.
 func (f *fileSystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	r := f.begin(cancel)
+	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	if in.Valid&fuse.FATTR_FH != 0 {
 		if err := f.cache.Resume(cache.Ino(in.NodeId), in.Fh, in.Valid&fuse.FATTR_SIZE != 0); err != nil {
@@ -123,7 +123,7 @@ func (f *fileSystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, n
 
 // Readlink reads a symbolic link.
 func (f *fileSystem) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, h)
 	defer r.finish()
 	target, err := f.cache.Readlink(r, cache.Ino(h.NodeId))
 	if err != nil {

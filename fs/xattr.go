@@ -24,7 +24,7 @@ func (f *fileSystem) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr str
 	if !xattrAllowed(attr) {
 		return 0, fuse.Status(unix.ENODATA)
 	}
-	r := f.begin(cancel)
+	r := f.begin(cancel, h)
 	defer r.finish()
 	value, err := f.cache.GetXattr(r, cache.Ino(h.NodeId), attr)
 	if err != nil {
@@ -35,7 +35,7 @@ func (f *fileSystem) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr str
 
 // ListXAttr lists the names, each ended by a NUL.
 func (f *fileSystem) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	r := f.begin(cancel)
+	r := f.begin(cancel, h)
 	defer r.finish()
 	names, err := f.cache.ListXattr(r, cache.Ino(h.NodeId))
 	if err != nil {

@@ -15,10 +15,13 @@ import (
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
 
+// shared is a mount that serves others, and forgets at once what it knows of the bucket.
+var shared = testenv.Options{Cache: cache.Options{MetaTTL: time.Nanosecond}, Mount: gofs.Options{AllowOther: true}}
+
 // twoMachines is a bucket with two mounts, of which the first serves others.
 func twoMachines(t *testing.T) (here, there *testenv.Env) {
 	t.Helper()
-	options := testenv.Options{Cache: cache.Options{MetaTTL: time.Nanosecond}, Mount: gofs.Options{AllowOther: true}}
+	options := shared
 	here = testenv.New(t, options)
 	options.Share = here
 	openFolder(t, here.Dir)
