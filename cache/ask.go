@@ -57,7 +57,7 @@ func (c *Cache) ask(ctx context.Context, ino Ino, small int64) error {
 		case missing:
 			return c.headMissing(tx, i, key, look, note)
 		case object.IsFullMarker(key, info.Size):
-			return c.occupied(tx, i, key)
+			return c.occupied(tx, i, key, note)
 		}
 		return c.headFound(tx, i, key, &info, look, note)
 	})

@@ -182,7 +182,7 @@ func applyChange(i *index.Inode, ch Change) bool {
 			i.Tight = i.AttrVer
 		}
 		if isDir(i) {
-			i.Marker = true
+			i.Marker, i.Origin = true, index.ID{}
 		}
 	}
 	return true

@@ -156,6 +156,9 @@ func (c *Cache) prefetchDir(ctx context.Context, dir Ino) error {
 func (c *Cache) headMissing(tx *index.Tx, i *index.Inode, key string, look *watch, note *news) error {
 	if isDir(i) {
 		i.AttrKnown = true
+		if err := c.outlive(tx, i, key, note); err != nil {
+			return err
+		}
 		return tx.PutInode(*i)
 	}
 	if look.touched(key) {
@@ -252,6 +255,9 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 		a, mode = object.Attr{UID: i.UID, GID: i.GID, Rdev: i.Rdev, Mtime: i.Mtime, Xattrs: a.Xattrs}, i.Mode // nothing new was signed: what is known here stays
 	} else {
 		i.Unproven = info.Unproven
+		if isDir(i) {
+			i.Origin = index.ID(info.Volume)
+		}
 	}
 	switch {
 	case info.State == object.StateRefused:

@@ -85,13 +85,16 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *ne
 	}
 	clean := recorded && c.cleanAt(&i, &o)
 	if found != nil && object.IsFullMarker(key, found.Size) {
-		return c.occupied(tx, &i, key)
+		return c.occupied(tx, &i, key, note)
+	}
+	if found == nil && isDir(&i) {
+		return c.loseMarker(tx, &i, key, note)
 	}
 	if found == nil {
 		if recorded {
 			err = c.vanished(tx, &o, note)
 		}
-		if err != nil || !clean || isDir(&i) {
+		if err != nil || !clean {
 			return err
 		}
 		return c.dropImported(tx, &i, note)
@@ -117,6 +120,17 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *ne
 	return c.keepBoth(tx, &i, &entry, found, note)
 }
 
+// loseMarker forgets a directory's marker that others deleted.
+func (c *Cache) loseMarker(tx *index.Tx, i *index.Inode, key string, note *news) error {
+	if err := c.outlive(tx, i, key, note); err != nil {
+		return err
+	}
+	if err := tx.PutInode(*i); err != nil {
+		return err
+	}
+	return tx.SawGone(key)
+}
+
 // keptContent reports whether an object holds the content that is recorded, and others changed no more than its headers and tags: it was
 // rewrapped, or got other attributes. Who had not written the content himself stores the same ciphertext as a generation of its own then.
 func keptContent(o *index.Object, found *object.Info) bool {
@@ -136,6 +150,7 @@ func (c *Cache) meet(tx *index.Tx, i *index.Inode, o *index.Object, found *objec
 	}
 	if c.lostWord(i, o, found) {
 		o.AttrVer, o.XattrVer = i.AttrVer, i.XattrVer // nothing can be added to it
+		c.unvouch(i)
 	}
 	if err := c.settleOrigin(tx, i, o, found, note); err != nil {
 		return err

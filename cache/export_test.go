@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"errors"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -91,3 +92,6 @@ func (c *Cache) ForgetUnproven(inos ...Ino) error {
 		return tx.PutMeta(unprovenMeta, nil)
 	})
 }
+
+// Relist lists a directory now.
+func (c *Cache) Relist(ctx context.Context, dir Ino) error { return c.list(ctx, dir) }

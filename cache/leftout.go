@@ -107,7 +107,10 @@ func (l *lister) giveWay(tx *index.Tx, key, name string) (free bool, err error) 
 var errFileStays = errors.New("a file that is not uploaded yet has its name")
 
 // occupied notes that somebody keeps content under the key of a directory's marker: the marker stays here.
-func (c *Cache) occupied(tx *index.Tx, i *index.Inode, key string) error {
+func (c *Cache) occupied(tx *index.Tx, i *index.Inode, key string, note *news) error {
+	if err := c.outlive(tx, i, key, note); err != nil {
+		return err
+	}
 	if _, recorded, err := tx.Object(key); err != nil {
 		return err
 	} else if recorded {

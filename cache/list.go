@@ -457,7 +457,7 @@ func (l *lister) finish(begun int64) error {
 			return err
 		}
 		if l.full {
-			if err := l.c.occupied(tx, &i, l.key); err != nil {
+			if err := l.c.occupied(tx, &i, l.key, &l.note); err != nil {
 				return err
 			}
 		}
@@ -486,5 +486,8 @@ func (l *lister) markerGone(tx *index.Tx, i *index.Inode) error {
 		return err
 	}
 	i.Marker = false
+	if err := l.c.outlive(tx, i, l.key, &l.note); err != nil {
+		return err
+	}
 	return tx.SawGone(l.key)
 }

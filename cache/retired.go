@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
@@ -45,7 +46,10 @@ func (c *Cache) leaveRetired() error {
 	if err != nil || known {
 		return err
 	}
-	keys, err := c.onRetired()
+	keys, bare, err := c.onRetired()
+	if err == nil {
+		err = c.outliveAll(bare)
+	}
 	for len(keys) > 0 && err == nil {
 		n := min(len(keys), importBatch)
 		err = c.doubt(keys[:n])
@@ -57,8 +61,8 @@ func (c *Cache) leaveRetired() error {
 	return c.db.Update(func(tx *index.Tx) error { return tx.PutMeta(retiredMeta, list) })
 }
 
-// onRetired lists the keys of what rests on retired volume keys, attributes or content.
-func (c *Cache) onRetired() (keys []string, err error) {
+// onRetired lists the keys of what rests on retired volume keys, attributes or content, and directories of which the bucket has no marker.
+func (c *Cache) onRetired() (keys []string, bare []Ino, err error) {
 	err = c.db.View(func(tx *index.Tx) error {
 		err := tx.ObjectsAfter("", func(o index.Object) bool {
 			if c.bucket.Retired(object.ID(o.Volume)) {
@@ -79,16 +83,55 @@ func (c *Cache) onRetired() (keys []string, err error) {
 		for n := 0; n < len(inodes) && err == nil; n++ {
 			var o index.Object
 			var found bool
-			if o, found, err = homeRow(tx, &inodes[n]); found && !c.bucket.Retired(object.ID(o.Volume)) {
+			o, found, err = homeRow(tx, &inodes[n])
+			switch {
+			case found && !c.bucket.Retired(object.ID(o.Volume)):
 				keys = append(keys, o.Key)
+			case !found && isDir(&inodes[n]):
+				bare = append(bare, inodes[n].Ino)
 			}
 		}
 		return err
 	})
-	return keys, err
+	return keys, bare, err
 }
 
-// doubt has some objects asked for again at their next use, and at once where a program has them open.
+// outliveAll is outlive for directories of which the bucket had no marker before.
+func (c *Cache) outliveAll(dirs []Ino) error {
+	var note news
+	c.names.Lock()
+	defer c.names.Unlock()
+	for len(dirs) > 0 {
+		n := min(len(dirs), importBatch)
+		err := c.db.Update(func(tx *index.Tx) error {
+			note.clear()
+			for _, ino := range dirs[:n] {
+				i, ok, err := tx.Inode(ino)
+				if err == nil && ok {
+					err = c.outlive(tx, &i, "", &note)
+				}
+				if err != nil {
+					return err
+				}
+				if !ok {
+					continue
+				}
+				if err := tx.PutInode(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		c.spread(&note)
+		dirs = dirs[n:]
+	}
+	return nil
+}
+
+// doubt has some objects asked for again at their next use, and at once where that is now: a program has them open, or they are to be stored again.
 func (c *Cache) doubt(keys []string) error {
 	var note news
 	var open []Ino
@@ -109,7 +152,8 @@ func (c *Cache) doubt(keys []string) error {
 			case !recorded:
 				continue
 			case ok && o.Gen == i.Gen && i.Sealed && o.AttrVer == i.AttrVer && o.XattrVer == i.XattrVer:
-				if c.opens.Open(i.Ino) {
+				path, _ := tx.Path(i.Ino)
+				if c.opens.Open(i.Ino) || isDir(&i) && path != key { // a directory that was moved here has its marker stored again
 					open = append(open, i.Ino)
 				}
 				err = c.recheck(tx, &i, &o, &note)
@@ -191,7 +235,7 @@ func (r readerUntil) Read(p []byte) (int, error) {
 // settleOrigin is for when the bucket has told what an object is: where its content is here, and was compared, it rests on the word of today from then
 // on. It is dropped where it rests on a volume key that was retired, and the object is another one, or refused. The row goes along.
 func (c *Cache) settleOrigin(tx *index.Tx, i *index.Inode, o *index.Object, found *object.Info, note *news) error {
-	if i.Origin == (index.ID{}) {
+	if i.Origin == (index.ID{}) || isDir(i) {
 		return nil
 	}
 	holds := o.Ino == i.Ino && o.Gen == i.Gen
@@ -215,7 +259,29 @@ func dropContent(tx *index.Tx, i *index.Inode) {
 }
 
 // lostWord reports whether the object of an inode, which holds the same as before, is refused now, because the volume key was retired on whose word its
-// content rests.
+// content or attributes rest.
 func (c *Cache) lostWord(i *index.Inode, o *index.Object, found *object.Info) bool {
-	return found.State == object.StateRefused && o.Ino == i.Ino && o.Gen == i.Gen && i.Sealed && o.ETag == found.ETag && o.Size == found.Size && !c.mayReseal(i)
+	same := o.Ino == i.Ino && o.Gen == i.Gen && i.Sealed && o.ETag == found.ETag && o.Size == found.Size
+	return found.State == object.StateRefused && same && (!c.mayReseal(i) || c.bucket.Retired(object.ID(o.Volume)))
+}
+
+// unvouch gives an inode the attributes of what nobody vouches for.
+func (c *Cache) unvouch(i *index.Inode) {
+	a := c.defaultAttr(isDir(i), time.Unix(0, i.Mtime))
+	i.Mode, i.UID, i.GID, i.Rdev, i.Xattrs = i.Mode&modeType|a.Mode&modePerm, a.UID, a.GID, a.Rdev, a.Xattrs
+	i.Unproven |= object.FieldMode
+	if isDir(i) {
+		i.Origin = index.ID{}
+	}
+}
+
+// outlive is for a directory whose marker is not there any more: it goes on with the attributes that it had, if the volume key counts on whose word
+// they rest. Whoever may write to the bucket could else keep what a former holder said by taking it away.
+func (c *Cache) outlive(tx *index.Tx, i *index.Inode, key string, note *news) error {
+	o, recorded, err := tx.Object(key)
+	if err != nil || i.Ino == Root || c.mayReseal(i) && !(recorded && c.bucket.Retired(object.ID(o.Volume))) {
+		return err
+	}
+	c.unvouch(i)
+	return c.forgetInode(tx, i.Ino, note)
 }

@@ -24,7 +24,7 @@ type retirement struct {
 
 func forged(t *testing.T) *retirement {
 	t.Helper()
-	r := &retirement{t: t, env: testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Hour, Settle: time.Hour}})}
+	r := &retirement{t: t, env: testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Hour, Settle: time.Hour, Umask: 0o022}})}
 	if _, err := r.env.Cache.Mkdir(t.Context(), cache.Root, "ok", cache.New{Mode: 0o755}); err != nil {
 		t.Fatal(err)
 	}
@@ -32,13 +32,15 @@ func forged(t *testing.T) *retirement {
 	r.former = r.client()
 	r.write(r.former, "ok/own", object.ModeRegular|0o644, "written here")
 	r.write(r.former, "forged", object.ModeRegular|0o666, "forged words")
+	r.write(r.former, "empty", object.ModeRegular|0o666, "")
 	r.write(r.former, "dir/", object.ModeDir|0o777, "")
 	r.env.DropCache()
 	for _, name := range []string{"forged", "ok/own"} {
 		r.must(r.read(name))
 	}
-	if _, err := walk(t.Context(), r.env.Cache, "dir"); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"dir", "empty"} {
+		_, err := walk(t.Context(), r.env.Cache, name)
+		r.must(err)
 	}
 	var err error
 	if r.volumes, err = object.OpenVolumes(t.Context(), r.env.ObjectOptions(), ""); err == nil {
@@ -140,6 +142,15 @@ func (r *retirement) wantNone() {
 	}
 }
 
+// look shows a name of the mount, which has nothing that a former holder said of it.
+func (r *retirement) look(name string) (cache.Stat, error) {
+	st, err := walk(r.t.Context(), r.env.Cache, name)
+	if err == nil && st.Mode&0o022 != 0 {
+		r.t.Errorf("%s shows mode %o", name, st.Mode)
+	}
+	return st, err
+}
+
 // sync lets the mount send what it wants to, for a while: what it must not send stays.
 func (r *retirement) sync() {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Second)
@@ -171,6 +182,48 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 	rename := func(r *retirement, _ cache.Ino) error {
 		return r.env.Cache.Rename(r.t.Context(), cache.Root, "forged", cache.Root, "moved", 0)
 	}
+	goneDir := func(r *retirement, _ cache.Ino) error {
+		r.write(r.former, "dir/inside", object.ModeRegular|0o600, "x")
+		return r.env.Store.Delete(r.t.Context(), "dir/")
+	}
+	openForWriting := func(name string) func(*retirement, cache.Ino) error {
+		return func(r *retirement, _ cache.Ino) error {
+			st, err := walk(r.t.Context(), r.env.Cache, name)
+			if err == nil {
+				err = r.env.Cache.Open(r.t.Context(), st.Ino, cache.OpenMode{Write: true})
+			}
+			return err
+		}
+	}
+	writeAnew := func(name string) func(*retirement, cache.Ino) error {
+		return func(r *retirement, _ cache.Ino) error {
+			st, err := r.look(name)
+			if err == nil {
+				err = r.env.Cache.Release(r.t.Context(), st.Ino, true)
+			}
+			if err == nil {
+				err = r.env.Cache.Open(r.t.Context(), st.Ino, cache.OpenMode{Write: true, Truncate: true})
+			}
+			if err == nil {
+				err = errors.Join(r.env.Cache.Write(r.t.Context(), st.Ino, 0, []byte("own"), nil), r.env.Cache.Release(r.t.Context(), st.Ino, true))
+			}
+			return err
+		}
+	}
+	relist := func(r *retirement) error {
+		st, err := walk(r.t.Context(), r.env.Cache, "dir")
+		if err == nil {
+			err = r.env.Cache.Relist(r.t.Context(), st.Ino)
+		}
+		return err
+	}
+	timesOfDir := func(r *retirement, _ cache.Ino) error {
+		st, err := r.look("dir")
+		if err == nil {
+			_, err = r.env.Cache.SetAttr(r.t.Context(), st.Ino, cache.Change{Set: cache.SetMtime, Mtime: 7})
+		}
+		return err
+	}
 	gone := func(r *retirement, _ cache.Ino) error { return r.env.Store.Delete(r.t.Context(), "forged") }
 	for _, c := range []struct {
 		name          string
@@ -198,13 +251,18 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		{name: "not mounted meanwhile, edit", before: func(r *retirement, _ cache.Ino) error { r.remount(); return nil }, after: edit},
 		{name: "in a cache of the version before, repair", before: func(r *retirement, _ cache.Ino) error { return r.env.Cache.OriginsOfBefore() }, after: repair},
 		{name: "in a cache of the version before, edit", before: func(r *retirement, _ cache.Ino) error { return r.env.Cache.OriginsOfBefore() }, after: edit},
-		{name: "times of a directory", after: func(r *retirement, _ cache.Ino) error {
-			st, err := walk(r.t.Context(), r.env.Cache, "dir")
-			if err == nil {
-				_, err = r.env.Cache.SetAttr(r.t.Context(), st.Ino, cache.Change{Set: cache.SetMtime, Mtime: 7})
-			}
-			return err
+		{name: "open before, written anew", before: openForWriting("forged"), after: writeAnew("forged")},
+		{name: "empty, open before, written anew", before: openForWriting("empty"), after: writeAnew("empty")},
+		{name: "content in the marker's place, times", before: func(r *retirement, _ cache.Ino) error {
+			return r.env.Server.WriteObject(r.env.Store.Name(), "dir/", nil, []byte("content"))
+		}, after: timesOfDir},
+		{name: "marker gone before, times", before: goneDir, after: timesOfDir},
+		{name: "marker gone before, listed, times", before: goneDir, after: func(r *retirement, _ cache.Ino) error { return errors.Join(relist(r), timesOfDir(r, 0)) }},
+		{name: "marker gone and listed before, times", before: func(r *retirement, _ cache.Ino) error { return errors.Join(goneDir(r, 0), relist(r)) }, after: timesOfDir},
+		{name: "directory renamed before", before: func(r *retirement, _ cache.Ino) error {
+			return r.env.Cache.Rename(r.t.Context(), cache.Root, "dir", cache.Root, "moveddir", 0)
 		}},
+		{name: "times of a directory", after: timesOfDir},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := forged(t)

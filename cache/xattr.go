@@ -137,7 +137,7 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, name string, change f
 			i.ChangedAt = i.Ctime
 			i.Prove(c.o.UID, c.o.GID, i.Ctime) // they go up with all attributes
 			if isDir(&i) {
-				i.Marker = true
+				i.Marker, i.Origin = true, index.ID{}
 			}
 		}
 		if err := c.keepAnswer(ctx, tx, 0); err != nil {

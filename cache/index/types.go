@@ -54,7 +54,7 @@ type Inode struct {
 	// Tight is the AttrVer of the last change that took rights away or gave a file to others; 0: there was none.
 	Tight uint64
 	// Origin is the volume key that vouched for the content of CachedGen when it came from the bucket, as object.Info.Volume; zero: it was written
-	// here, or no volume key vouched for it.
+	// here, or no volume key vouched for it. Of a directory, that vouched for its attributes.
 	Origin ID
 }
 
