@@ -212,7 +212,7 @@ func (e *Effort) attempt(ctx context.Context, r *Record, t try, expected bool) (
 func (f *failures) add(t try, err error) {
 	text := fmt.Errorf("open slot %q with %s: %w", t.slot.Key, t.key.ID(), err)
 	switch {
-	case t.toil == guessCall && (errors.Is(err, ErrUnwrap) || errors.Is(err, ErrKMSDenied)):
+	case errors.Is(err, errAnotherKey), t.toil == guessCall && (errors.Is(err, ErrUnwrap) || errors.Is(err, ErrKMSDenied)):
 		f.vain = append(f.vain, text)
 	case errors.Is(err, ErrUnwrap): // KMS never made it for this volume at this place
 		f.failed = append(f.failed, fmt.Errorf("%w: %w", ErrForged, text))

@@ -32,9 +32,9 @@ func TestSlotsOfOthers(t *testing.T) {
 		"id by its ARN":      {"key-1", "acs:kms:cn-hangzhou:1:key/key-1", 1, 1},
 		"ARN by its id":      {"acs:kms:cn-hangzhou:1:key/key-1", "key-1", 1, 1},
 		"ARN by its alias":   {"acs:kms:cn-hangzhou:1:key/key-1", "alias/1", 2, 1},
-		"alias by its ARN":   {"alias/1", "acs:kms:cn-hangzhou:1:alias/1", 1, 1},
+		"alias by its ARN":   {"alias/1", "acs:kms:cn-hangzhou:1:alias/1", 2, 1},
 		"alias by the id":    {"alias/1", "key-1", 1, 1},
-		"alias by its other": {"alias/1", "alias/one", 2, 1},
+		"alias by its other": {"alias/1", "alias/other-1", 2, 1},
 	} {
 		e, key := new(Effort), named(c.key)
 		for n, want := range []int64{c.first, c.then} {
@@ -99,7 +99,7 @@ func TestEffortEnds(t *testing.T) {
 		name     string
 		expected bool
 		most     int
-	}{{"key-1", false, maxVain}, {"of-others", false, maxVain}, {"key-1", true, maxExpected}, {"of-others", true, maxExpected}} {
+	}{{"key-1", false, maxVain}, {"alias/others", false, maxVain}, {"key-1", true, maxExpected}, {"alias/others", true, maxExpected}} {
 		before := key.Calls()
 		e = new(Effort)
 		for n := range c.most + 3 {

@@ -71,6 +71,7 @@ func TestGoldenRecordOpens(t *testing.T) {
 	}
 	s, ca := newKMSServer(t)
 	s.texts[g.Blob] = [2]string{g.Text, g.Context}
+	s.owners[g.Blob] = "key-1"
 	kms := s.client(t, ca, func(c *KMSConfig) { c.Passphrase = "test-pass-123" })
 	for name, open := range map[string]func() (*VolumeKey, error){
 		"rsa":      func() (*VolumeKey, error) { return r.Open(t.Context(), NewKeyring(key)) },
@@ -142,7 +143,9 @@ func TestGoldenBoundRecordsOpen(t *testing.T) {
 	}
 	s, ca := newKMSServer(t)
 	s.texts[old.Blob] = [2]string{old.Text, old.Context}
+	s.owners[old.Blob] = "key-1"
 	s.texts[g.Blob] = [2]string{g.Text, g.Context}
+	s.owners[g.Blob] = "key-1"
 	kms := s.client(t, ca, func(c *KMSConfig) { c.Passphrase = "test-pass-123" })
 	first, next := mustParse(t, fileOf(t, boundDir, "record.json")), mustParse(t, fileOf(t, boundDir, "next.json"))
 	opened := map[VolumeID]*VolumeKey{}

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -21,8 +22,26 @@ func (k *KMS) Owns(ctx context.Context, blob []byte) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	return owner == id, nil
+	return sameID(owner, id), nil
 }
+
+// errAnotherKey: KMS decrypts a slot, and not with the key that was given.
+var errAnotherKey = fmt.Errorf("another KMS key made it: %w", ErrUnwrap)
+
+// wantOwn refuses what KMS decrypted with another key than this one.
+func (k *KMS) wantOwn(ctx context.Context, owner string) error {
+	id, err := k.ownID(ctx)
+	if err != nil {
+		return fmt.Errorf("ask which KMS key %s is: %w", k.keyID, err)
+	}
+	if !sameID(owner, id) {
+		return fmt.Errorf("KMS opens it with key %.100q: %w", owner, errAnotherKey)
+	}
+	return nil
+}
+
+// sameID compares what an answer of KMS names with ownID.
+func sameID(owner, id string) bool { return strings.EqualFold(plainKeyID(owner), plainKeyID(id)) }
 
 // probeText is what is encrypted to learn a key's own name. It is base64, as KMS wants it.
 const probeText = "AAAA"

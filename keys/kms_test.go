@@ -92,7 +92,7 @@ func (s *kmsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answerLocked does what KMS does.
 func (s *kmsServer) answerLocked(w http.ResponseWriter, p map[string]string) {
-	id := strings.Replace(p["KeyId"], "alias/", "key-", 1)
+	id := strings.NewReplacer("alias/other-", "key-", "alias/", "key-").Replace(p["KeyId"]) // two aliases for each key
 	answer := map[string]string{"RequestId": "r-2", "KeyId": id[strings.LastIndexByte(id, '/')+1:]}
 	text := p["Plaintext"]
 	switch p["Action"] {

@@ -111,10 +111,11 @@ func TestRecordOpensByOtherNames(t *testing.T) {
 		not    error
 		calls  int64
 	}{
-		"alias":             {one, named("alias/x"), nil, nil, nil, 1},
+		"alias":             {one, named("alias/1"), nil, nil, nil, 2},
+		"another one's":     {one, named("alias/2"), nil, []error{ErrNoSlot, ErrUnwrap}, ErrForged, 2},
 		"own name first":    {two, named("key-1"), nil, nil, nil, 1},
-		"second of two":     {two, named("alias/x"), []refusal{denied}, nil, nil, 2},
-		"own fails":         {two, named("key-1"), []refusal{wrong}, nil, nil, 2},
+		"second of two":     {two, named("alias/1"), []refusal{denied}, nil, nil, 3},
+		"own fails":         {two, named("key-1"), []refusal{wrong}, []error{ErrUnwrap}, ErrNoSlot, 1},
 		"own denied":        {one, named("key-1"), []refusal{denied}, []error{ErrKMSDenied}, ErrNoSlot, 1},
 		"own does not open": {one, named("key-1"), []refusal{wrong}, []error{ErrUnwrap}, ErrNoSlot, 1},
 		"others denied":     {two, named("alias/x"), []refusal{denied, wrong}, []error{ErrNoSlot, ErrKMSDenied, ErrUnwrap}, ErrForged, 2},

@@ -19,10 +19,10 @@ type try struct {
 // kms reports whether it is a call of KMS.
 func (t try) kms() bool { return t.slot.Type == slotKMS }
 
-// tries lists what to try: slots that name one of the ring's keys first, then slots of KMS for the ring's KMS keys, those first that are more
-// likely to be the same key's. Where many are to be guessed for an alias, KMS is asked once what it stands for.
+// tries lists what to try: slots that name one of the ring's keys first, then slots of KMS that may be the same key's under another name. Where many are
+// to be guessed for an alias, KMS is asked once what it stands for.
 func (e *Effort) tries(ctx context.Context, r *Record, ring *Keyring, expected bool) []try {
-	var named, guessed, others []try
+	var named, guessed []try
 	for _, k := range ring.All() {
 		maker, ok := k.(slotKey)
 		if !ok {
@@ -50,11 +50,10 @@ func (e *Effort) tries(ctx context.Context, r *Record, ring *Keyring, expected b
 			case perhapsSame:
 				guessed = append(guessed, t)
 			case otherKey:
-				others = append(others, t)
 			}
 		}
 	}
-	return append(append(named, guessed...), others...)
+	return append(named, guessed...)
 }
 
 // likeness is what the name of a slot says about whether it is a KMS key's own.
@@ -63,7 +62,7 @@ type likeness int
 const (
 	sameKey likeness = iota
 	perhapsSame
-	otherKey // which the account may use all the same
+	otherKey // whose slots are not ours, though the account may use it, too
 )
 
 // likeness compares a slot's name with a KMS key: KMS knows a key by its id, by its ARN and by aliases.

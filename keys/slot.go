@@ -211,17 +211,20 @@ func (k *KMS) makeSlot(ctx context.Context, p *VolumePublic, secret []byte) (Slo
 }
 
 // openSlot calls Decrypt. The EncryptionContext keeps other volumes' slots out, the hash changed facts. Who may call Encrypt with the
-// key can make a slot.
+// key can make a slot, and nobody else: what KMS decrypts with another key, which the account may use, too, is errAnotherKey.
 func (k *KMS) openSlot(ctx context.Context, p *VolumePublic, s Slot) ([]byte, error) {
 	bound, err := k.slotContext(p)
 	if err != nil {
 		return nil, err
 	}
-	text, err := k.decrypt(ctx, s.Wrapped, bound)
+	text, owner, err := k.decryptBy(ctx, s.Wrapped, bound)
+	defer clear(text)
+	if err == nil {
+		err = k.wantOwn(ctx, owner)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer clear(text)
 	plain, err := base64.StdEncoding.Strict().DecodeString(string(text))
 	defer clear(plain)
 	sum := sha256.Sum256(p.facts())

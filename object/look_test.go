@@ -2,7 +2,6 @@ package object
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -240,15 +239,15 @@ func TestDeniedSlotIsTriedAgain(t *testing.T) {
 	s := emulated(t, emulator.Options{})
 	owner := Options{Connection: connection(s), Keyring: keys.NewKeyring(masterKMS(t, s))}
 	opened(t, owner)
-	alias, err := keys.NewKMS(keys.KMSConfig{KeyID: "alias/ours", Region: s.Region(), Endpoint: s.KMSEndpoint(), QPS: 10_000,
-		Credentials: func(context.Context) (string, string, string, error) {
-			return s.AccessKeyID(), s.AccessKeySecret(), "", nil
-		}})
-	must(t, err)
-	reader := unopened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(alias), ReadOnly: true})
+	reader := unopened(t, Options{Connection: connection(s), Keyring: keys.NewKeyring(masterKMS(t, s)), ReadOnly: true})
 	must(t, reader.OpenVolume(t.Context()))
 	v := volumesOf(t, owner, "", masterKMS(t, s))
-	_, err = v.NewEpoch(t.Context(), EpochRequest{Force: true})
+	_, err := v.NewEpoch(t.Context(), EpochRequest{Force: true})
+	must(t, err)
+	_, err = v.change(t.Context(), v.writer().id, func(next *keys.Record, _ *keys.VolumeKey) (bool, error) {
+		next.Slots[0].Key = "kms:alias/ours"
+		return true, nil
+	})
 	must(t, err)
 	putWords(t, opened(t, owner), "new")
 	fault := s.AddFault(emulator.Fault{Operation: "Decrypt", Status: 403, Code: "Forbidden.NoPermission"})
