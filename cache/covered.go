@@ -90,7 +90,7 @@ func (c *Cache) copyBeside(ctx context.Context, key string, v object.Version) er
 		if err != nil {
 			return err
 		}
-		copied.Size, copied.Attr.Xattrs, copied.State, copied.Refusal = info.Size, info.Attr.Xattrs, info.State, info.Refusal
+		copied.Size, copied.Attr.Xattrs, copied.State, copied.Refusal, copied.Volume = info.Size, info.Attr.Xattrs, info.State, info.Refusal, info.Volume
 		found = &copied
 	}
 	c.o.Logger.Warn("written here and elsewhere at the same moment: both versions are kept", "path", c.keyPath(key), "theirs", c.keyPath(dst))

@@ -253,6 +253,13 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		{name: "in a cache of the version before, edit", before: func(r *retirement, _ cache.Ino) error { return r.env.Cache.OriginsOfBefore() }, after: edit},
 		{name: "open before, written anew", before: openForWriting("forged"), after: writeAnew("forged")},
 		{name: "empty, open before, written anew", before: openForWriting("empty"), after: writeAnew("empty")},
+		{name: "empty, renamed and sent before, written anew", before: func(r *retirement, _ cache.Ino) error {
+			err := r.env.Cache.Rename(r.t.Context(), cache.Root, "empty", cache.Root, "hollow", 0)
+			r.sync()
+			return err
+		}, after: func(r *retirement, _ cache.Ino) error {
+			return errors.Join(openForWriting("hollow")(r, 0), writeAnew("hollow")(r, 0))
+		}},
 		{name: "content in the marker's place, times", before: func(r *retirement, _ cache.Ino) error {
 			return r.env.Server.WriteObject(r.env.Store.Name(), "dir/", nil, []byte("content"))
 		}, after: timesOfDir},

@@ -61,6 +61,13 @@ func record(tx Tx, p *index.Pend, info *object.Info) error {
 		return tx.DeleteObject(p.Key)
 	}
 	o := index.Object{Key: p.Key, Generation: p.Generation, State: p.State, Reason: p.Reason}
+	if p.Op == index.Copy { // its box is that of the source
+		src, _, err := tx.Object(p.Src)
+		if err != nil {
+			return err
+		}
+		o.Volume = src.Volume
+	}
 	if p.Op == index.Tag {
 		old, ok, err := tx.Object(p.Key)
 		if err != nil {

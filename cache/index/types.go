@@ -116,7 +116,7 @@ type Object struct {
 
 	State  object.State  // who wrote it, as far as was seen; unknown after a listing
 	Reason object.Reason // why it is refused
-	Volume ID            // object.Info.Volume of what others wrote; zero: none, or this mount wrote it
+	Volume ID            // object.Info.Volume of what others wrote, and of what was copied from it; zero: none, or this mount wrote it
 }
 
 // TimeSeen is what a row keeps of the time that an answer tells: Last-Modified in nanoseconds; one less where a later change may show the
