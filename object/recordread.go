@@ -280,6 +280,9 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 		return nil
 	}
 	e.record, e.failed = shut[0].record, shut[0].err
+	if pin, opened := s.pinned.Keys[e.id.String()]; opened && pin.Revision < e.record.Revision && errors.Is(e.failed, keys.ErrNoSlot) {
+		e.failed = shutOut(shut[0])
+	}
 	if !e.expected {
 		return nil
 	}
@@ -290,13 +293,21 @@ func (s *records) readEntry(ctx context.Context, e *volumeEntry, last bool) erro
 	return err
 }
 
+// ErrShutOut: a volume key opened here, and a holder of it has made its record anew without a slot for any key that is given.
+var ErrShutOut = errors.New("a holder of the volume key has made its record anew, without a slot for a key that is given")
+
+// shutOut is the failure of such a revision.
+func shutOut(n shutRecord) error { return fmt.Errorf("%q: %w: %w", n.key, ErrShutOut, n.err) }
+
 // take takes a revision that opens, unless a newer one that does not was made by a holder of the same key.
 func (s *records) take(ctx context.Context, e *volumeEntry, r *keys.Record, k *keys.VolumeKey, newer []shutRecord) error {
 	for _, n := range newer {
 		whole, err := s.parse(ctx, e, n.key)
 		switch {
 		case err == nil && whole.MadeBy(k):
-			e.record, e.failed = whole, n.err
+			if e.record, e.failed = whole, n.err; errors.Is(n.err, keys.ErrNoSlot) {
+				e.failed = shutOut(n)
+			}
 			return nil
 		case err == nil:
 			err = fmt.Errorf("%w: %w", ErrRecordForged, keys.ErrForged)

@@ -94,7 +94,7 @@ type Imported struct {
 
 // Import puts records of a file back, all or none: each must open with what was given, and none may be older than what this machine
 // remembers. Like records in the bucket they count only where they belong, and on a machine that knows the volume only if they are of it. A
-// record in the bucket that is authentic and not older stays. They go where they were exported from, or to Options.Prefix when that is
+// record in the bucket that is authentic and not older stays; one that shuts everybody out whose keys are given is ErrShutOut, and replaced with force. They go where they were exported from, or to Options.Prefix when that is
 // another place; those of another bucket or directory need OpenVolumesFrom, and are bound to this one.
 func (v *Volumes) Import(ctx context.Context, text []byte, force bool) (Imported, error) {
 	root, parsed, err := parseExport(text)
@@ -166,6 +166,21 @@ func checkImported(r *keys.Record, pinned *pins) error {
 	return nil
 }
 
+// reopen removes the revisions of a volume key from one on. Whoever held the key once can have made them, so that it opens for nobody else, and with so
+// large a number that none can follow.
+func (v *Volumes) reopen(ctx context.Context, e *volumeEntry, from string) error {
+	for _, key := range e.revisions {
+		if key < from {
+			continue
+		}
+		if err := v.b.repeat(ctx, func() error { return ignoreMissing(v.b.oss.Delete(ctx, key)) }); err != nil {
+			return err
+		}
+	}
+	e.revisions = slices.DeleteFunc(e.revisions, func(key string) bool { return key >= from })
+	return nil
+}
+
 // restore puts one record back, unless the bucket has it or a newer one. What stands in its place and is not authentic is removed:
 // whoever holds the volume key knows that it is none.
 func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stored bool, err error) {
@@ -174,9 +189,14 @@ func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stor
 		e = &volumeEntry{id: r.id}
 		v.entries = append(v.entries, e)
 	}
+	shut := e.record != nil && e.secret == nil && e.record.MadeBy(r.secret) && e.record.Revision >= r.record.Revision
 	switch {
-	case e.record != nil && e.secret == nil && e.record.MadeBy(r.secret) && e.record.Revision >= r.record.Revision:
-		return false, fmt.Errorf("the bucket has revision %d, which does not open with what was given: %w", e.record.Revision, e.whyNot())
+	case shut && !force:
+		return false, fmt.Errorf("the bucket has revision %d, which does not open with what was given: %w: %w", e.record.Revision, ErrShutOut, e.whyNot())
+	case shut:
+		if err := v.reopen(ctx, e, recordKey(v.root, r.record)); err != nil {
+			return false, err
+		}
 	case e.secret != nil && e.record.Revision >= r.record.Revision:
 		return false, v.note(e.record)
 	}

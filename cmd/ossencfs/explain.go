@@ -23,6 +23,7 @@ var explanations = []struct {
 	{context.Canceled, exitInterrupted, ""},
 	{object.ErrTampered, exitTrust, "somebody changed the object in the bucket; in a versioned bucket an older version may still be right"},
 	{keys.ErrEffort, exitTrust, "`ossencfs key list` shows the records and their slots: say with --volume-id ID which one to expect, and name a KMS key as its slot does; what somebody planted below .ossencfs/volume/ can be removed"},
+	{object.ErrShutOut, exitKey, "if your key was not taken out on purpose, somebody did it who held the volume key: remove that object where an older revision is beside it, or put an exported record in its place by `ossencfs key import --force`; `ossencfs key rotate --new-epoch --rewrap` and `ossencfs key retire-epoch` end his"},
 	{object.ErrWrongKey, exitKey, "the bucket holds files under another key: look at --rsa-key, --kms-key and their passphrase; `ossencfs inspect` names the key of an object"},
 	{object.ErrNoRecord, exitTrust, "if this bucket was never mounted by ossencfs, mount once with --new-volume, or read it with --accept-foreign; if it was, its record .ossencfs/volume/ was removed: `ossencfs key import` puts an exported one back"},
 	{object.ErrRecordMissing, exitTrust, "somebody removed the record below .ossencfs/volume/, or this is another bucket; `ossencfs key import` puts an exported record back"},

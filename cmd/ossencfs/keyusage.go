@@ -135,7 +135,8 @@ seen. A record in the bucket that is authentic and as new stays; what stands in 
 bucket or directory are refused: in a copied or renamed bucket --from says where they come from, and they are bound to this one.
 
     --from oss://BUCKET[/PREFIX]   where the records were made, if not here
-    --force                     also when slots are lost that were bound to the other place and whose keys are not given
+    --force                     also when slots are lost that were bound to the other place and whose keys are not given, and in place of a newer
+                                record that a holder of the volume key made without a slot for a key that is given
 ` + manageUsage + `
 example:
     ossencfs key import oss://my-bucket my-bucket.volume --region cn-hangzhou --rsa-key ~/oss-key.pem
