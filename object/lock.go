@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,8 +30,8 @@ const (
 	MaxLockLife = time.Hour
 	// lockMargin is for times of the server in whole seconds.
 	lockMargin = 2 * time.Second
-	// maxEnded is how many locks that ended are followed.
-	maxEnded = 8
+	// maxEnded is how many locks that ended are followed. Each took somebody who died, or who meant to be in the way.
+	maxEnded = 256
 )
 
 // Failures of locks. Test with errors.Is.
@@ -55,6 +56,7 @@ func (l *Lock) own() string { return l.names[len(l.names)-1] }
 type lockState struct {
 	token ID
 	ended bool
+	mark  ID // stands for the token where that was met before: no two locks of ours have the same
 }
 
 // lockName is the first lock object of a full key: the same for every prefix that is mounted.
@@ -73,7 +75,7 @@ func (b *Bucket) TakeLock(ctx context.Context, key string, life time.Duration) (
 	base := b.lockName(full)
 	name := base
 	var ended []ID
-	for range maxEnded {
+	for len(ended) < maxEnded {
 		taken, there, err := b.placeLock(ctx, l, name)
 		if err != nil {
 			return nil, fmt.Errorf("lock %.100q: %w", key, err)
@@ -89,9 +91,30 @@ func (b *Bucket) TakeLock(ctx context.Context, key string, life time.Duration) (
 			break
 		}
 		ended = append(ended, there.token)
-		name = base + "." + there.token.String()
+		name = there.next(base, l.names)
+	}
+	if len(ended) == maxEnded {
+		return nil, fmt.Errorf("lock %.100q: %w: %d locks that ended are in the way, %q and what begins like it can be removed", key, ErrLocked, maxEnded, base)
 	}
 	return nil, fmt.Errorf("lock %.100q: %w", key, ErrLocked)
+}
+
+// next is the name of the lock that follows one that ended. Its token names it, unless that leads back to one of those before: somebody made a circle of
+// them, or objects that are no locks.
+func (s lockState) next(base string, before []string) string {
+	name, mark := base+"."+s.token.String(), s.mark
+	for slices.Contains(before, name) {
+		name = base + "." + mark.String()
+		mark = markOf(name, time.Time{})
+	}
+	return name
+}
+
+// markOf is the same for all who look at an object.
+func markOf(name string, modified time.Time) (mark ID) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "ossencfs lock v1\x00%s\x00%d", name, modified.Unix()))
+	copy(mark[:], sum[:])
+	return mark
 }
 
 // placeLock creates a lock object, or reads the one that is there. A lost answer is decided by the token.
@@ -143,6 +166,9 @@ func (b *Bucket) confirmLock(ctx context.Context, l *Lock, ended []ID) error {
 // readLock reads a lock object. One that is none of ours counts as long as any lock can.
 func (b *Bucket) readLock(ctx context.Context, name string) (lockState, error) {
 	got, err := b.oss.Head(ctx, name)
+	if isGone(err) {
+		return b.readLink(ctx, name, err)
+	}
 	if err != nil {
 		return lockState{}, err
 	}
@@ -151,7 +177,20 @@ func (b *Bucket) readLock(ctx context.Context, name string) (lockState, error) {
 		life = MaxLockLife
 	}
 	end := got.LastModified.Add(life + life/50 + lockMargin) // clocks run differently
-	return lockState{token: token, ended: !got.LastModified.IsZero() && !got.Date.IsZero() && got.Date.After(end)}, nil
+	return lockState{token: token, ended: !got.LastModified.IsZero() && !got.Date.IsZero() && got.Date.After(end), mark: markOf(name, got.LastModified)}, nil
+}
+
+// readLink is readLock where there is nothing, or a symbolic link of OSS to nothing: it keeps a lock from being created and was never one.
+func (b *Bucket) readLink(ctx context.Context, name string, gone error) (lockState, error) {
+	page, err := b.oss.List(ctx, oss.ListOptions{Prefix: name, Max: 1})
+	if err != nil {
+		return lockState{}, err
+	}
+	if len(page.Objects) == 0 || page.Objects[0].Key != name || page.Objects[0].Type != "Symlink" {
+		return lockState{}, gone
+	}
+	mark := markOf(name, page.Objects[0].LastModified)
+	return lockState{token: mark, ended: true, mark: mark}, nil
 }
 
 // RenewLock has a lock count from now on.

@@ -103,6 +103,69 @@ func TestLock(t *testing.T) {
 	w.release(0, w.take(0))
 }
 
+// linkTo makes a symbolic link of OSS.
+func linkTo(t *testing.T, s *emulator.Server, name, target string) {
+	t.Helper()
+	b, err := sdkClient(t, s).Bucket(testBucket)
+	must(t, err)
+	must(t, b.PutSymlink(name, target))
+}
+
+// TestLockInTheWay: whoever could write to the bucket once can have left there what is no lock, or what leads nowhere. It ends as every lock does.
+func TestLockInTheWay(t *testing.T) {
+	lock := func(token ID) map[string]string {
+		return map[string]string{metaLock: formatLock(token, 10*time.Second)}
+	}
+	for name, plant := range map[string]func(w *lockWorld, base string, put func(name string, meta map[string]string)){
+		"no locks": func(_ *lockWorld, base string, put func(string, map[string]string)) {
+			put(base, nil)
+			put(base+"."+ID{}.String(), nil)
+		},
+		"a circle of one": func(_ *lockWorld, base string, put func(string, map[string]string)) {
+			a := NewID()
+			put(base, lock(a))
+			put(base+"."+a.String(), lock(a))
+		},
+		"a circle of two": func(_ *lockWorld, base string, put func(string, map[string]string)) {
+			a, b := NewID(), NewID()
+			put(base, lock(a))
+			put(base+"."+a.String(), lock(b))
+			put(base+"."+b.String(), lock(a))
+		},
+		"many that ended": func(_ *lockWorld, base string, put func(string, map[string]string)) {
+			for name, n := base, 0; n < 20; n++ {
+				next := NewID()
+				put(name, lock(next))
+				name = base + "." + next.String()
+			}
+		},
+		"a link to nothing": func(w *lockWorld, base string, _ func(string, map[string]string)) {
+			linkTo(w.t, w.server, base, "nothing")
+		},
+		"a link to an object": func(w *lockWorld, base string, put func(string, map[string]string)) {
+			put("something", nil)
+			linkTo(w.t, w.server, base, "something")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newLockWorld(t, 2)
+			plant(w, w.hosts[0].lockName("dir/f"), func(name string, meta map[string]string) {
+				if _, err := w.hosts[0].oss.Put(t.Context(), name, nil, 0, oss.PutOptions{Meta: meta}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			w.pass(2 * time.Hour)
+			l := w.take(0)
+			w.refused(1)
+			w.release(0, l)
+			if n := w.left(); n != 0 {
+				t.Errorf("%d objects are left in the way", n)
+			}
+			w.release(1, w.take(1))
+		})
+	}
+}
+
 // TestLockAnswerLost: whose lock it is tells the token.
 func TestLockAnswerLost(t *testing.T) {
 	w := newLockWorld(t, 2)
