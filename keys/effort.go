@@ -94,7 +94,7 @@ func (e *Effort) without(r *Record) (*VolumeKey, error) {
 		if i < 0 {
 			return nil, nil
 		}
-		r.opened = r.Slots[i]
+		r.opened, r.with = r.Slots[i], old.by
 		return old.key, nil
 	case old.genuine || old.key.public.Same(r.Volume()):
 		return nil, fmt.Errorf("open volume %s: %w", r.ID, ErrForged)
@@ -130,7 +130,7 @@ func (e *Effort) unlock(r *Record, secret []byte, from Slot, by string) (*Volume
 	if !genuine {
 		return nil, ErrForged
 	}
-	r.opened = from
+	r.opened, r.with = from, by
 	return v, nil
 }
 

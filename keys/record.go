@@ -57,6 +57,7 @@ type Record struct {
 	origin []byte
 	mac    []byte
 	opened Slot // see Bound
+	with   string
 }
 
 // NewRecord begins the record of a volume key at a place: revision 1, without slots. Without a place it is one of format 1.
@@ -70,6 +71,9 @@ func (r *Record) Bound() bool { return r.opened.Key != "" && !r.Place.IsZero() &
 
 // OpenedBy names the slot through which the record was opened last, as in Slot.Key; empty: none.
 func (r *Record) OpenedBy() string { return r.opened.Key }
+
+// OpenedWith is the id of the master key with which the record was opened last; empty: none, or a recovery code.
+func (r *Record) OpenedWith() string { return r.with }
 
 // Next is a deep copy with the next revision.
 func (r *Record) Next() *Record {

@@ -18,13 +18,15 @@ var (
 	ErrUnbound = errors.New("the volume record is not bound to its bucket")
 	// ErrUnvouched: no holder of a key of this volume gave his word for the record.
 	ErrUnvouched = errors.New("no known key of this volume vouches for the volume key")
+	// ErrForReading: the volume key opens with a master key that is given for reading only, and is newer than what the primary one opens.
+	ErrForReading = errors.New("the volume key opens with a key for reading only, and none that the primary key opens is as new")
 	// ErrApart: several volume keys open that do not vouch for each other, and it is not said which to expect.
 	ErrApart = errors.New("the bucket has records of several volumes")
 )
 
 // doesNotCount reports whether a record opens and does not count.
 func doesNotCount(err error) bool {
-	return errors.Is(err, ErrUnbound) || errors.Is(err, ErrUnvouched) || errors.Is(err, ErrApart)
+	return errors.Is(err, ErrUnbound) || errors.Is(err, ErrUnvouched) || errors.Is(err, ErrForReading) || errors.Is(err, ErrApart)
 }
 
 // stand finds out which of the volume keys that open belong to this volume. A master key alone does not decide that: its owner may have
@@ -48,10 +50,22 @@ func (s *records) stand() {
 	}
 	retired := s.retiredBy(bound)
 	live := slices.DeleteFunc(bound, func(e *volumeEntry) bool { return retired[e.id] })
+	live = slices.DeleteFunc(live, s.forReading())
 	if !s.together(live) {
 		live = nil
 	}
 	s.count(live)
+}
+
+// forReading tells the volume keys that opened with a master key which is given for reading, where the primary one opens any. Often that key was replaced,
+// because somebody else may have it: he could make a slot for it.
+func (s *records) forReading() func(e *volumeEntry) bool {
+	primary := s.b.ring.Primary()
+	with := func(e *volumeEntry) string { return e.record.OpenedWith() }
+	if primary == nil || !slices.ContainsFunc(s.opened(), func(e *volumeEntry) bool { return with(e) == primary.ID() }) {
+		return func(*volumeEntry) bool { return false }
+	}
+	return func(e *volumeEntry) bool { return with(e) != "" && with(e) != primary.ID() }
 }
 
 // anyKnown reports whether this machine knows what to expect.
@@ -74,12 +88,15 @@ func (s *records) anchors() []*volumeEntry {
 func (s *records) count(anchors []*volumeEntry) {
 	counted := s.counted(anchors)
 	s.retired = s.retiredBy(counted)
+	forReading := s.forReading()
 	for _, e := range s.opened() {
 		if slices.Contains(counted, e) {
 			continue
 		}
 		e.secret, e.failed = nil, ErrUnvouched
 		switch {
+		case forReading(e):
+			e.failed = ErrForReading
 		case s.apart != nil:
 			e.failed = ErrApart
 		case !s.anyKnown():
@@ -97,11 +114,11 @@ func (s *records) count(anchors []*volumeEntry) {
 // counted is the anchors and what they vouch for. Where all of them are retired, by keys that they vouch for, the word of a former holder is as
 // good as that of the owner: what follows them counts if all of it belongs together.
 func (s *records) counted(anchors []*volumeEntry) []*volumeEntry {
-	reached := reach(anchors, s.opened(), s.retiredBy(anchors))
+	reached := s.reach(anchors, s.opened(), s.retiredBy(anchors))
 	retired := s.retiredBy(reached)
 	isRetired := func(e *volumeEntry) bool { return retired[e.id] }
 	if len(anchors) == 0 || !allOf(anchors, isRetired) {
-		return reach(anchors, s.opened(), retired)
+		return s.reach(anchors, s.opened(), retired)
 	}
 	if !s.together(slices.DeleteFunc(slices.Clone(reached), isRetired)) {
 		return nil
@@ -111,7 +128,7 @@ func (s *records) counted(anchors []*volumeEntry) []*volumeEntry {
 
 // together reports whether volume keys vouch for each other; if not, apart says so.
 func (s *records) together(live []*volumeEntry) bool {
-	if len(live) == 0 || len(reach(live[:1], live, nil)) == len(live) {
+	if len(live) == 0 || len(s.reach(live[:1], live, nil)) == len(live) {
 		return true
 	}
 	s.apart = fmt.Errorf("%s, and none vouches for the others: %w", idsOf(live), ErrApart)
@@ -123,7 +140,8 @@ func allOf(entries []*volumeEntry, is func(*volumeEntry) bool) bool {
 }
 
 // reach is what the anchors vouch for, one by the other, themselves included. Retired ones vouch for nothing.
-func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volumeEntry {
+func (s *records) reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volumeEntry {
+	forReading := s.forReading()
 	reached := slices.Clone(anchors)
 	for n := 0; n < len(reached); n++ {
 		by := reached[n]
@@ -131,7 +149,7 @@ func reach(anchors, all []*volumeEntry, retired map[keys.VolumeID]bool) []*volum
 			continue
 		}
 		for _, e := range all {
-			if !slices.Contains(reached, e) && tiedTo(by, e) {
+			if !slices.Contains(reached, e) && tiedTo(by, e, forReading(e)) {
 				reached = append(reached, e)
 			}
 		}
@@ -145,10 +163,10 @@ const maxEpochStep = 1024
 
 // tiedTo reports whether a volume key vouches for another one, or the other way round. Of one that opens by an unbound slot only those who
 // hold it and the first say that it belongs here, and they may hold another volume's: it is never the newer one, under which new objects would
-// be sealed.
-func tiedTo(by, e *volumeEntry) bool {
+// be sealed. Nor is one that opens with a key for reading only.
+func tiedTo(by, e *volumeEntry, forReading bool) bool {
 	old, now := by.record.Epoch, e.record.Epoch
-	if !e.record.Bound() && now >= old || now > old && now-old > maxEpochStep {
+	if (forReading || !e.record.Bound()) && now >= old || now > old && now-old > maxEpochStep {
 		return false
 	}
 	return e.record.EndorsedBy(by.secret) || by.record.EndorsedBy(e.secret)

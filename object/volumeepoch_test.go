@@ -92,12 +92,12 @@ func TestNewestEpochIsShut(t *testing.T) {
 				}})
 			must(t, err)
 			t.Cleanup(kms.Close)
-			o := Options{Connection: connection(s), Keyring: keys.NewKeyring(masterRSA(t, 0), kms)}
+			o := Options{Connection: connection(s), Keyring: keys.NewKeyring(kms, masterRSA(t, 0))}
 			running := opened(t, o)
 			known, reading := o, o
 			known.PinFile, reading.ReadOnly = filepath.Join(t.TempDir(), "pin"), true
 			opened(t, known)
-			must(t, v2(volumesOf(t, o, "", masterRSA(t, 0)).AddSlot(t.Context(), kms)))
+			must(t, v2(volumesOf(t, o, "", kms).AddSlot(t.Context(), masterRSA(t, 0))))
 			epoch, err := volumesOf(t, o, "", kms).NewEpoch(t.Context(), EpochRequest{Force: true}) // without the RSA key
 			must(t, err)
 			id := s.AddFault(fault)

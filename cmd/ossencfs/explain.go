@@ -32,6 +32,7 @@ var explanations = []struct {
 	{object.ErrElsewhere, exitTrust, "somebody brought the record of another bucket here; if you copied or renamed the bucket yourself: `ossencfs key bind --from oss://OLD`"},
 	{object.ErrUnbound, exitTrust, "on a machine that knows the volume, or with --volume-id ID once you have made sure of the id, `ossencfs key bind` binds the records to this bucket; `ossencfs key list` shows them"},
 	{object.ErrUnvouched, exitTrust, "somebody brought the record of another volume here; `ossencfs key list` shows what there is"},
+	{object.ErrForReading, exitTrust, "`ossencfs key add` with that key as --rsa-key or --kms-key makes a slot for the primary one, if somebody of yours made the volume key; `ossencfs key list` shows it"},
 	{object.ErrApart, exitTrust, "say which one to expect with --volume-id ID; `ossencfs key list` shows them, and a machine that knows the volume knows it"},
 	{object.ErrRetired, exitTrust, "whoever wrote it has an old volume key; if it is yours, `ossencfs key retire-epoch --undo` lets it count again"},
 	{object.ErrEpoch, exitUsage, "`ossencfs key list` shows the epochs"},
