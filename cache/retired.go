@@ -28,6 +28,11 @@ func (h history) Retired() {
 	})
 }
 
+// Retired implements converge.Importer: a question that went without an answer is asked again.
+func (m importer) Retired(ctx context.Context, ino index.Ino) error {
+	return ignore(m.c.known(ctx, ino), ErrGone)
+}
+
 // retiredMeta is where the index keeps for which retired volume keys everything was looked through.
 const retiredMeta = "retired"
 

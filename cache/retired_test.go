@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/object"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
@@ -268,6 +269,19 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		{name: "marker gone and listed before, times", before: func(r *retirement, _ cache.Ino) error { return errors.Join(goneDir(r, 0), relist(r)) }, after: timesOfDir},
 		{name: "directory renamed before", before: func(r *retirement, _ cache.Ino) error {
 			return r.env.Cache.Rename(r.t.Context(), cache.Root, "dir", cache.Root, "moveddir", 0)
+		}},
+		{name: "directory renamed before, and not answered", before: func(r *retirement, _ cache.Ino) error {
+			r.env.Server.AddFault(emulator.Fault{Operation: "HeadObject", Key: "dir/", Status: 403, Code: "AccessDenied"})
+			return r.env.Cache.Rename(r.t.Context(), cache.Root, "dir", cache.Root, "moveddir", 0)
+		}, after: func(r *retirement, _ cache.Ino) error {
+			r.env.Server.ClearFaults()
+			ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+			defer cancel()
+			err := r.env.Cache.Sync(ctx, "moveddir", nil)
+			if err != nil {
+				r.t.Errorf("the directory is not sent: %v", err)
+			}
+			return err
 		}},
 		{name: "times of a directory", after: timesOfDir},
 	} {

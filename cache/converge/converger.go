@@ -68,6 +68,8 @@ type Importer interface {
 	// Covered brings back a version of others that a request of ours covered without having seen it. marks are the
 	// delete markers that cover it, the lowest last, or empty when content does.
 	Covered(ctx context.Context, key string, v object.Version, marks []string) error
+	// Retired asks what the object of an inode is, because nothing of it is stored anew: it rests on a volume key that was retired.
+	Retired(ctx context.Context, ino index.Ino) error
 }
 
 // Options configure a Converger. DB, Store, Bodies, Opens and Importer are required; zero durations mean the defaults.

@@ -145,6 +145,9 @@ func (r *rig) Import(_ context.Context, key string, found *object.Info) error {
 	})
 }
 
+// Retired implements Importer; no key is retired here.
+func (r *rig) Retired(context.Context, index.Ino) error { return nil }
+
 // Covered implements Importer; without versioning it is not called.
 func (r *rig) Covered(_ context.Context, key string, v object.Version, _ []string) error {
 	r.t.Errorf("version %s of %q is brought back", v.ID, key)

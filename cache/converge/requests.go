@@ -355,15 +355,18 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 		c.queue.soon(fl.pend.Key, 0)
 	}
 	c.ended(fl.pend, sendErr == nil && err == nil)
-	if err == nil && final {
-		err = c.checkRefused(ctx, fl)
+	if err == nil && (final || errors.Is(sendErr, object.ErrRetired)) {
+		err = c.checkRefused(ctx, fl, sendErr)
 	}
 	return settled && err == nil, err
 }
 
-// checkRefused looks at once what is behind an answer that means nothing when the request is repeated.
-func (c *Converger) checkRefused(ctx context.Context, fl *flight) error {
-	if fl.pend.Op == index.Copy {
+// checkRefused looks at once what is behind an answer that means nothing, or the same, when the request is repeated.
+func (c *Converger) checkRefused(ctx context.Context, fl *flight, refusal error) error {
+	switch {
+	case errors.Is(refusal, object.ErrRetired):
+		return c.o.Importer.Retired(ctx, fl.pend.Ino)
+	case fl.pend.Op == index.Copy:
 		return c.checkSource(fl.pend.Src)
 	}
 	return c.checkCreated(ctx, fl.pend)
@@ -388,12 +391,6 @@ func (c *Converger) checkCreated(ctx context.Context, sent index.Pend) error {
 		c.recovered(sent.Key)
 		c.ended(sent, true)
 	}
-	return err
-}
-
-// checkSource looks at the source of a copy that was refused: somebody may have changed or deleted it.
-func (c *Converger) checkSource(src string) error {
-	_, _, err := c.verify(src)
 	return err
 }
 

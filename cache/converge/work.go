@@ -317,6 +317,12 @@ func (c *Converger) importKey(ctx context.Context, key string, found *object.Inf
 	return c.o.Importer.Import(ctx, key, found)
 }
 
+// checkSource looks at the source of a copy that was refused: somebody may have changed or deleted it.
+func (c *Converger) checkSource(src string) error {
+	_, _, err := c.verify(src)
+	return err
+}
+
 // ended wakes what waits for the key of a request, and for content when some has reached the bucket.
 func (c *Converger) ended(p index.Pend, executed bool) {
 	c.queue.changed(p.Key)
