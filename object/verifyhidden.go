@@ -173,7 +173,8 @@ func (v *verification) strayLeaves(ctx context.Context) error {
 	return nil
 }
 
-// uploads reports multipart uploads that were given up. Who may not see them verifies the rest all the same.
+// uploads reports multipart uploads that were given up. Who may not see them verifies the rest all the same. The begin of a file that is larger than the
+// cache of its writer may be needed for as long as the file is written, and the writer alone knows: it is content, which is never removed here.
 func (v *verification) uploads(ctx context.Context) error {
 	err := v.b.ListUploads(ctx, time.Now().Add(-v.o.Stale), func(page []Upload) error {
 		for _, u := range page {
@@ -185,7 +186,12 @@ func (v *verification) uploads(ctx context.Context) error {
 				continue
 			}
 			f := Finding{Kind: FoundUpload, Key: u.Key, Detail: fmt.Sprintf("upload %s since %s", u.ID, u.Initiated.UTC().Format(time.RFC3339))}
-			if v.o.Repair {
+			_, rest := splitHidden(v.b.prefix + u.Key)
+			ahead := strings.HasPrefix(rest, "up/")
+			if ahead {
+				f.Detail += ", the begin of a file that a mount may be writing still"
+			}
+			if v.o.Repair && !ahead {
 				if err := v.b.AbortUpload(ctx, u); err != nil {
 					return fmt.Errorf("abort the upload of %.100q: %w", u.Key, err)
 				}

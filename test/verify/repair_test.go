@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -33,6 +34,27 @@ func TestRepairRemovesLitter(t *testing.T) {
 	if _, err := reader.Verify(context.Background(), object.VerifyOptions{Repair: true}); !errors.Is(err, object.ErrReadOnly) {
 		t.Errorf("repair of a read-only bucket: %v", err)
 	}
+}
+
+// TestRepairKeepsWhatIsStoredAhead: the begin of a file that is larger than the cache of its writer is nowhere else, however long the file is being written.
+func TestRepairKeepsWhatIsStoredAhead(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	const part = 1 << 20
+	sealing, err := object.NewSealing()
+	must(t, err)
+	text := pattern(2*part, 3)
+	must(t, sealing.Seal(text, text))
+	stage, err := w.store.BeginStage(ctx, part)
+	must(t, err)
+	_, err = w.store.StagePart(ctx, stage, 1, bytes.NewReader(text))
+	must(t, err)
+	stage.Stored = part
+	r := verify(t, w.store, object.VerifyOptions{Repair: true})
+	wantFindings(t, r, "stale-upload .ossencfs/up/"+stage.ID.String())
+	_, err = w.store.Put(ctx, object.PutRequest{Key: "large", Body: bytes.NewReader(text), Stage: stage, Sealed: sealing.Finish(), Upload: object.NewID(),
+		Attr: object.Attr{Mode: object.ModeRegular | 0o600}})
+	must(t, err)
 }
 
 // TestTrustOptions: what is accepted is information, and what --strict asks for is damage.
