@@ -35,6 +35,7 @@ type stored struct {
 	key    *object.ContentKey
 	etag   string
 	plain  bool
+	volume object.ID // that vouches for it
 }
 
 func (k *bucket) Get(ctx context.Context, r object.GetRequest) (*object.Download, error) {
@@ -85,7 +86,7 @@ func (k *bucket) Get(ctx context.Context, r object.GetRequest) (*object.Download
 	if k.cut != nil && k.cut(r) {
 		body = io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
 	}
-	return &object.Download{Content: key, Body: io.NopCloser(body), TotalSize: int64(len(o.sealed))}, nil
+	return &object.Download{Content: key, Body: io.NopCloser(body), TotalSize: int64(len(o.sealed)), Info: object.Info{Volume: o.volume}}, nil
 }
 
 // brokenReader is a connection that was lost.

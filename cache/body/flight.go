@@ -175,15 +175,19 @@ func (r *remote) request(ctx context.Context, from, to int64) (home, *object.Dow
 	return h, d, nil
 }
 
-// agree makes the content key the one of the chunks, unless there is another already, and notes the volume key that vouched for the first of them.
+// agree makes the content key the one of the chunks, unless there is another already, and notes the volume key that vouched for them: some, where
+// there were several.
 func (r *remote) agree(from origin) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.content == nil {
 		r.content = from.key
 	}
-	if r.volume == (index.ID{}) {
+	switch {
+	case len(r.have) == 0 && r.volume == (index.ID{}):
 		r.volume = from.volume
+	case r.volume != from.volume:
+		r.volume = index.ID(object.SomeVolume)
 	}
 	return r.content == from.key || r.content.Equal(from.key)
 }

@@ -40,7 +40,7 @@ type remote struct {
 	bad     error      // the file does not match its digest, or the object is refused
 	home    home
 	content *object.ContentKey // nil until the first answer
-	volume  index.ID           // that vouched for the chunks; zero until then, or none
+	volume  index.ID           // that vouched for the chunks, or object.SomeVolume; zero until then, or none
 	users   int                // callers that read chunks
 	have    map[int64]bool
 	order   []int64 // chunks in the order they came
@@ -73,8 +73,11 @@ func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if r := b.away; r != nil && r.gen == in.Gen {
-		r.use()
-		return r, nil
+		if r.counts() {
+			r.use()
+			return r, nil
+		}
+		s.dropRemote(b)
 	}
 	if b.rec.gen != in.Gen {
 		return nil, fmt.Errorf("inode %d: %w", b.ino, ErrStale)
@@ -101,6 +104,13 @@ func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 	r.use()
 	b.away = r
 	return r, nil
+}
+
+// counts reports whether the volume keys count that vouched for the chunks.
+func (r *remote) counts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.s.counts(r.volume)
 }
 
 // use counts a caller that reads chunks; body.mu is held, so that dropRemote has not begun to wait.

@@ -45,6 +45,51 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// Parts of a file that came on the word of a volume key which does not count any more are fetched again, and a whole that has some of them rests on that word.
+func TestPartsOfARetiredKey(t *testing.T) {
+	old, young := object.ID{1}, object.ID{2}
+	var retired atomic.Bool
+	e := newEnv(t, Options{Limit: 1 << 30, Counts: func(v index.ID) bool {
+		return !retired.Load() || object.ID(v) == young
+	}})
+	text := random(9, 48<<20)
+	vouch := func(name string, by object.ID, flip bool) {
+		o := e.k.objects[name]
+		if o.volume = by; flip { // who knows the keys can give two bodies one generation
+			o.sealed = bytes.Clone(o.sealed)
+			o.sealed[0] ^= 1
+		}
+		e.k.set(name, o)
+	}
+	read := func(ino index.Ino, off int64) byte {
+		p := make([]byte, 1)
+		if _, err := e.s.Read(context.Background(), ino, off, p); err != nil {
+			t.Fatal(err)
+		}
+		return p[0]
+	}
+	part, mixed := e.foreign("part", text, false), e.foreign("mixed", text, false)
+	vouch("part", old, false)
+	if read(part, 0) != text[0] {
+		t.Fatal("the first byte is another one")
+	}
+	vouch("part", young, true)
+	vouch("mixed", young, false)
+	read(mixed, 0)
+	vouch("mixed", old, false)
+	read(mixed, int64(len(text))-1)
+	if err := e.s.Fetch(context.Background(), mixed); err != nil {
+		t.Fatal(err)
+	}
+	retired.Store(true)
+	if read(part, 0) == text[0] {
+		t.Error("a part that came under the old key is read")
+	}
+	if in := e.inode(mixed); e.s.counts(in.Origin) {
+		t.Errorf("what came under two keys rests on %x", in.Origin)
+	}
+}
+
 // A sequential reader is run ahead of by parallel requests, and no byte is fetched twice.
 func TestReadAhead(t *testing.T) {
 	e := newEnv(t, Options{Limit: 1 << 30})
