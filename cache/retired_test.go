@@ -211,6 +211,15 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 			return err
 		}
 	}
+	ends := func(r *retirement, _ cache.Ino) error {
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+		defer cancel()
+		err := r.env.Cache.Sync(ctx, "", nil)
+		if err != nil {
+			r.t.Errorf("uploads do not come to an end: %v", err)
+		}
+		return err
+	}
 	relist := func(r *retirement) error {
 		st, err := walk(r.t.Context(), r.env.Cache, "dir")
 		if err == nil {
@@ -242,7 +251,7 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 		{name: "rename before, and gone", before: func(r *retirement, ino cache.Ino) error { return errors.Join(rename(r, ino), gone(r, ino)) }},
 		{name: "extended attributes before", before: func(r *retirement, ino cache.Ino) error {
 			return r.env.Cache.SetXattr(r.t.Context(), ino, "user.a", []byte("b"), 0)
-		}},
+		}, after: ends},
 		{name: "open before, edit", before: func(r *retirement, ino cache.Ino) error {
 			return r.env.Cache.Open(r.t.Context(), ino, cache.OpenMode{Write: true})
 		}, after: func(r *retirement, ino cache.Ino) error {
@@ -275,13 +284,7 @@ func TestRetiredContentIsNotSealedAnew(t *testing.T) {
 			return r.env.Cache.Rename(r.t.Context(), cache.Root, "dir", cache.Root, "moveddir", 0)
 		}, after: func(r *retirement, _ cache.Ino) error {
 			r.env.Server.ClearFaults()
-			ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
-			defer cancel()
-			err := r.env.Cache.Sync(ctx, "moveddir", nil)
-			if err != nil {
-				r.t.Errorf("the directory is not sent: %v", err)
-			}
-			return err
+			return ends(r, 0)
 		}},
 		{name: "times of a directory", after: timesOfDir},
 	} {
