@@ -57,6 +57,7 @@ type proof struct {
 	moved bool // the object's name is not the one it was sealed under
 	// differs: plain headers say something else than the box, and are ignored.
 	differs bool
+	tags    map[string]string // the tags by which a write-only host's object counts where it stands; nil: it counts without
 }
 
 // judge finds out who wrote an object, or another version of it than the current one, and completes info accordingly. A refused object is no
@@ -92,9 +93,9 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		b.judgeStranger(info, fmt.Errorf("its box is of the unknown volume %s", box.Volume))
 		return proof{}, nil
 	}
-	c, word, err := b.openBox(ctx, box, k, full, version, got)
+	p, word, err := b.openBox(ctx, box, k, full, version, got)
 	if err == nil {
-		err = checkBox(c, got)
+		err = checkBox(p.box, got)
 	}
 	var failed *requestError
 	switch {
@@ -107,9 +108,9 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		b.refuse(info, NoticeTampered, fmt.Errorf("%w: %w", ErrTampered, err))
 		return proof{}, nil
 	}
-	differs := b.adoptBox(info, c)
-	info.Volume, info.Content = word, &Content{tags: c.Tags}
-	return proof{box: c, moved: !box.NameIs(full), differs: differs}, nil
+	p.moved, p.differs = !box.NameIs(full), b.adoptBox(info, p.box)
+	info.Volume, info.Content = word, &Content{tags: p.box.Tags}
+	return p, nil
 }
 
 // checkBox compares a box with what is outside of it.

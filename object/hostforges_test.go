@@ -153,6 +153,44 @@ func TestHostsObjectMoves(t *testing.T) {
 	}
 }
 
+// TestMovedHostsObjectHasAttributesOfItsTag: the tag that vouches for a host's object elsewhere tells its attributes too. A bucket that shows that tag
+// when it is asked who gave the object its name, and no tag or an old one when it is asked for attributes, gives it none of those that the host
+// sealed.
+func TestMovedHostsObjectHasAttributesOfItsTag(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	reader := unopened(t, Options{Connection: connection(s), Shared: true})
+	must(t, reader.OpenVolume(t.Context()))
+	host := mustHosted(t, s, exported(t, reader, "a/"))
+	r := request(t, "a/x", []byte("of the host"))
+	r.Attr.Mode = ModeRegular | 0o4755
+	put(t, host, r)
+	info := head(t, reader, "a/x")
+	info.Attr.Mode = ModeRegular | 0o644
+	must(t, errOf(reader.Copy(t.Context(), CopyRequest{Src: "a/x", Dst: "b/x", Attr: info.Attr, Generation: info.Generation, Upload: NewID()})))
+	old, err := reader.formatTag("b/x", tag{upload: NewID(), generation: info.Generation, attr: r.Attr, change: 9})
+	must(t, err)
+	for name, later := range map[string]string{"none": "", "an old one": oss.EncodeTagging(map[string]string{tagName: old})} {
+		got, err := reader.oss.Head(t.Context(), "b/x")
+		must(t, err)
+		if later == "" {
+			got.TagCount = 0
+		}
+		info, p, err := reader.describe(t.Context(), "b/x", "b/x", got)
+		must(t, err)
+		body, h, err := s.ReadObject(testBucket, "b/x")
+		must(t, err)
+		before := tagsIn(t, s, "b/x")
+		h.Set("X-Oss-Tagging", later)
+		must(t, s.WriteObject(testBucket, "b/x", h, body))
+		must(t, reader.complete(t.Context(), "b/x", got, &info, p))
+		if info.State != StateRefused && info.Attr.Mode != ModeRegular|0o644 {
+			t.Errorf("%s: %v, mode %o, want 644", name, info.State, info.Attr.Mode)
+		}
+		h.Set("X-Oss-Tagging", before)
+		must(t, s.WriteObject(testBucket, "b/x", h, body))
+	}
+}
+
 // TestWordOfAMovedHostsObject: an object of a write-only host that counts where it stands by the tag of an earlier volume key alone rests on the word
 // of that key, so that content which came from there is not sealed anew once the key is retired.
 func TestWordOfAMovedHostsObject(t *testing.T) {

@@ -124,6 +124,9 @@ func (b *Bucket) inspect(ctx context.Context, key string) (Report, error) {
 	if info.Refusal != nil {
 		rep.Refusal = info.Refusal.Error()
 	}
+	if p.tags != nil {
+		tags = p.tags
+	}
 	if info.State != StateRefused {
 		rep.AttrFromTag = b.applyTags(full, tags, &info)
 	}

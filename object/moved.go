@@ -8,6 +8,7 @@ import (
 
 	"github.com/ossencfs/ossencfs/cipher"
 	"github.com/ossencfs/ossencfs/keys"
+	"github.com/ossencfs/ossencfs/oss"
 )
 
 // What a write-only host sealed counts below its prefixes. When a key holder gives such an object a name elsewhere, the tag of the COPY says so: it is
@@ -22,16 +23,23 @@ func boxDigest(box string) []byte {
 }
 
 // movedByHolder finds the volume key a holder of which gave a host's object, or another version of it than the current one, its name; zero:
-// nobody did.
-func (b *Bucket) movedByHolder(ctx context.Context, full, version, box string) (by keys.VolumeID, err error) {
-	tags, err := b.tagsOf(ctx, full, version)
-	if err != nil {
-		return by, err
+// nobody did. What the tags, which come with it, say of attributes counts as well: who answers another question for them may tell of others or of none.
+func (b *Bucket) movedByHolder(ctx context.Context, full, version, box string) (by keys.VolumeID, tags map[string]string, err error) {
+	if tags, err = b.tagsOf(ctx, full, version); err != nil {
+		return by, nil, err
 	}
 	if t, err := parseTag(tags[tagName]); err == nil && bytes.Equal(t.box, boxDigest(box)) {
 		by, _ = b.tagKey(full, t) // zero where it does not count
 	}
-	return by, nil
+	return by, tags, nil
+}
+
+// tagsOn is the tags of an object that was described: those that it counts by, or else what the bucket tells now.
+func (b *Bucket) tagsOn(ctx context.Context, full, version string, got oss.Info, p proof) (map[string]string, error) {
+	if p.tags != nil || got.TagCount == 0 && !b.uncounted.Load() {
+		return p.tags, nil
+	}
+	return b.tagsOf(ctx, full, version)
 }
 
 // vouchedFor is the digest of the box that the tag of an object has to vouch for under its name dst: that of a write-only host's object, where the

@@ -84,14 +84,11 @@ func (b *Bucket) complete(ctx context.Context, full string, got oss.Info, info *
 
 // readTags reads the tags of an object that has any. With Trust.Strict they also decide whether it may stand where it does.
 func (b *Bucket) readTags(ctx context.Context, full string, got oss.Info, info *Info, p proof) error {
-	bound := false
-	if got.TagCount > 0 || b.uncounted.Load() {
-		tags, err := b.tagsOf(ctx, full, "")
-		if err != nil {
-			return err
-		}
-		bound = b.applyTags(full, tags, info)
+	tags, err := b.tagsOn(ctx, full, "", got, p)
+	if err != nil {
+		return err
 	}
+	bound := b.applyTags(full, tags, info)
 	if b.opt.Bundle == nil && info.Unproven != 0 {
 		b.notice(NoticeTag, info.Key, errNoTag)
 	}

@@ -50,12 +50,10 @@ func (a *rewrapAttempt) look(ctx context.Context) (*sighting, error) {
 	if s.info, s.proof, err = b.describe(ctx, a.it.key, a.it.full, got); err != nil || s.info.State == StateRefused {
 		return s, err
 	}
-	if got.TagCount > 0 || b.uncounted.Load() {
-		if s.tags, err = b.tagsOf(ctx, a.it.full, ""); err != nil {
-			return nil, err
-		}
-		s.bound = b.applyTags(a.it.full, s.tags, &s.info)
+	if s.tags, err = b.tagsOn(ctx, a.it.full, "", got, s.proof); err != nil {
+		return nil, err
 	}
+	s.bound = b.applyTags(a.it.full, s.tags, &s.info)
 	for _, t := range b.checkTags(a.it.full, s.tags, &s.info).valid {
 		if s.tagged.IsZero() || s.tagged == a.r.writer {
 			s.tagged = t.under

@@ -243,14 +243,14 @@ func (v *verification) foreign(ctx context.Context, x *exam) error {
 func (v *verification) tags(ctx context.Context, x *exam) (misplaced bool, err error) {
 	bound := false
 	var wrong error
-	if x.got.TagCount > 0 || v.b.uncounted.Load() {
-		tags, err := v.b.tagsOf(ctx, x.full, "")
-		if isGone(err) {
-			return false, errChanging
-		}
-		if err != nil {
-			return false, err
-		}
+	tags, err := v.b.tagsOn(ctx, x.full, "", x.got, x.p)
+	if isGone(err) {
+		return false, errChanging
+	}
+	if err != nil {
+		return false, err
+	}
+	if tags != nil {
 		found := v.b.checkTags(x.full, tags, &x.info)
 		if bound = found.bound(); bound && x.p.box != nil {
 			x.info.Upload = found.valid[len(found.valid)-1].upload

@@ -49,14 +49,11 @@ func (b *Bucket) HeadVersion(ctx context.Context, key, version string) (Info, er
 	if err != nil || info.State == StateRefused {
 		return info, err
 	}
-	bound := false
-	if got.TagCount > 0 || b.uncounted.Load() {
-		tags, err := b.tagsOf(ctx, full, version)
-		if err != nil {
-			return Info{}, err
-		}
-		bound = b.applyTags(full, tags, &info)
+	tags, err := b.tagsOn(ctx, full, version, got, p)
+	if err != nil {
+		return Info{}, err
 	}
+	bound := b.applyTags(full, tags, &info)
 	if b.misplaced(key, p, bound) {
 		b.refuse(&info, NoticeTampered, ErrMoved)
 		return info, nil

@@ -176,32 +176,33 @@ func (e *requestError) Error() string { return e.err.Error() }
 func (e *requestError) Unwrap() error { return e.err }
 
 // openBox opens a box of either kind, and tells on the word of which volume key it counts. A host's box counts only where that host may write,
-// and where a key holder has moved it (moved.go).
-func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (c *cipher.BoxContent, word ID, err error) {
+// and where a key holder has moved it (moved.go), which the tags tell that come with it.
+func (b *Bucket) openBox(ctx context.Context, box *cipher.Box, k *keys.VolumeKey, full, version string, got oss.Info) (p proof, word ID, err error) {
 	meta, word := got.Meta, ID(box.Volume)
 	if box.Type != cipher.BoxOfHost {
-		c, err = box.Open(k, meta)
-		return c, word, err
+		p.box, err = box.Open(k, meta)
+		return p, word, err
 	}
 	host, ok, err := b.boxHost(ctx, box, ageOf(got))
 	if err != nil {
-		return nil, word, &requestError{err}
+		return proof{}, word, &requestError{err}
 	}
 	if !ok {
-		return nil, word, fmt.Errorf("written by host %s, which is not in the record of the volume: %w", box.HostID, ErrUnauthentic)
+		return proof{}, word, fmt.Errorf("written by host %s, which is not in the record of the volume: %w", box.HostID, ErrUnauthentic)
 	}
-	c, err = box.OpenHost(k, host, meta)
+	p.box, err = box.OpenHost(k, host, meta)
 	if err != nil || host.MayWrite(full) {
-		return c, word, err
+		return p, word, err
 	}
-	by, err := b.movedByHolder(ctx, full, version, meta[cipher.BoxHeader])
+	by, tags, err := b.movedByHolder(ctx, full, version, meta[cipher.BoxHeader])
 	if err != nil {
-		return nil, word, &requestError{err}
+		return proof{}, word, &requestError{err}
 	}
 	if by.IsZero() {
-		return nil, word, fmt.Errorf("written by host %q, which may write below %q only: %w", host.Name, host.Prefixes, ErrUnauthentic)
+		return proof{}, word, fmt.Errorf("written by host %q, which may write below %q only: %w", host.Name, host.Prefixes, ErrUnauthentic)
 	}
-	return c, b.volume.earlier(word, ID(by)), nil
+	p.tags = tags
+	return p, b.volume.earlier(word, ID(by)), nil
 }
 
 // boxHost finds the host that signed a box.
