@@ -80,6 +80,7 @@ func (c *Cache) GetAttr(ctx context.Context, ino Ino) (Stat, error) {
 
 // SetAttr changes attributes. A change of size comes first, so that times given with it stay.
 func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
+	call := arrival{begun: c.changes.begin(), by: ch.Asked}
 	if err := c.writable(); err != nil {
 		return Stat{}, err
 	}
@@ -97,6 +98,10 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 		}
 	}
 	if ch.Set&SetSize != 0 {
+		if err := c.checkedSize(ino, call); err != nil {
+			return Stat{}, err
+		}
+		ch.Asked = nil // the times that go with it are the kernel's
 		if i, err := c.inode(ino); err == nil && ch.Size == 0 && i.Size == 0 && ch.Set&SetMtime == 0 {
 			ch.Set, ch.Mtime = ch.Set|SetMtime, now() // open with O_TRUNC moves it even when there is nothing to cut
 		}
@@ -109,7 +114,7 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 	}
 	c.names.RLock()
 	defer c.names.RUnlock()
-	if err := c.checkedChange(ino, ch); err != nil {
+	if err := c.checkedChange(ino, &ch); err != nil {
 		return Stat{}, err
 	}
 	changed, err := c.updateInode(ino, func(i *index.Inode) bool { return applyChange(i, ch) })

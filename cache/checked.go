@@ -65,9 +65,9 @@ func (c *Cache) checked(ino Ino) error {
 	return fmt.Errorf("inode %d: %w", ino, ErrOutdated)
 }
 
-// checkedChange refuses a change of attributes that was checked so. A program with an open file is not told to look again where who asks can be judged.
-// c.names must be held.
-func (c *Cache) checkedChange(ino Ino, ch Change) error {
+// checkedChange refuses a change of attributes that was checked so, and takes out of it what Linux would. A program with an open file is not told to
+// look again where who asks can be judged. c.names must be held.
+func (c *Cache) checkedChange(ino Ino, ch *Change) error {
 	const rights = SetMode | SetUID | SetGID | SetAtime | SetMtime
 	switch {
 	case ch.Asked == nil && (ch.Set == 0 || ch.Set&(SetMode|SetUID|SetGID) != 0):
@@ -83,10 +83,13 @@ func (c *Cache) checkedChange(ino Ino, ch Change) error {
 		return c.checked(ino)
 	}
 	st := c.statOf(&i) // the owner that nobody vouches for is none
-	switch may, known := mayChange(&st, ch); {
+	switch may, known := mayChange(&st, *ch); {
 	case !known:
 		return c.checked(ino)
 	case may:
+		if givesGroup(&st, ch) {
+			ch.Mode &^= unix.S_ISGID
+		}
 		return nil
 	case ch.Touch && ch.Set&(SetMode|SetUID|SetGID) == 0:
 		return fmt.Errorf("inode %d: %w", ino, ErrAccess)
@@ -112,7 +115,7 @@ func mayChange(st *Stat, ch Change) (may, known bool) {
 	}
 	if ch.Set&SetMode != 0 {
 		needs(owner, sure)
-		if ch.Mode&unix.S_ISGID != 0 && !by.InGroup(st.GID) {
+		if _, sure := by.Gives(); !sure && givesGroup(st, &ch) {
 			needs(false, false) // the kernel takes the bit away, by the group that it remembers
 		}
 	}
@@ -124,6 +127,29 @@ func mayChange(st *Stat, ch Change) (may, known bool) {
 		needs(owner || writes, sure && sureToo)
 	}
 	return may, may || known
+}
+
+// givesGroup reports whether a change sets the set-group-id bit of a group that who asks is not in, and cannot set it for.
+func givesGroup(st *Stat, ch *Change) bool {
+	gid := st.GID
+	if ch.Set&SetGID != 0 {
+		gid = ch.GID
+	}
+	return ch.Set&SetMode != 0 && ch.Mode&unix.S_ISGID != 0 && !ch.Asked.InGroup(gid) && !ch.Asked.KeepsSetID()
+}
+
+// checkedSize refuses a truncation by name that was checked so. Who has opened the file for writing may truncate it.
+func (c *Cache) checkedSize(ino Ino, a arrival) error {
+	if a.by == nil {
+		return nil
+	}
+	c.names.RLock()
+	defer c.names.RUnlock()
+	i, err := c.inode(ino)
+	if err != nil {
+		return err
+	}
+	return c.checkedAt(&i, a, unix.W_OK)
 }
 
 // checkedXattr refuses a call for an extended attribute that was checked so. For those of trusted.* the kernel looks at no file. c.names must be held.

@@ -110,10 +110,11 @@ func TestChangedByOthersIsJudged(t *testing.T) {
 		call func(asked, cache.Ino) error
 		want error // to the former owner
 	}{
-		"chmod":  {change(cache.SetMode, cache.Change{Mode: 0o700}), cache.ErrNotPermitted},
-		"chgrp":  {change(cache.SetGID, cache.Change{}), cache.ErrNotPermitted},
-		"utimes": {change(cache.SetMtime, cache.Change{Mtime: 1}), cache.ErrNotPermitted},
-		"touch":  {change(cache.SetMtime, cache.Change{Touch: true}), cache.ErrAccess},
+		"chmod":    {change(cache.SetMode, cache.Change{Mode: 0o700}), cache.ErrNotPermitted},
+		"chgrp":    {change(cache.SetGID, cache.Change{}), cache.ErrNotPermitted},
+		"utimes":   {change(cache.SetMtime, cache.Change{Mtime: 1}), cache.ErrNotPermitted},
+		"truncate": {change(cache.SetSize, cache.Change{}), cache.ErrAccess},
+		"touch":    {change(cache.SetMtime, cache.Change{Touch: true}), cache.ErrAccess},
 		"getxattr": {func(ctx asked, ino cache.Ino) error {
 			_, err := c.GetXattr(ctx, ino, "user.a")
 			return ignoring(err, cache.ErrNoAttr)
@@ -122,6 +123,13 @@ func TestChangedByOthersIsJudged(t *testing.T) {
 		"read":     {open(unix.R_OK), cache.ErrAccess},
 		"write":    {open(unix.W_OK), cache.ErrAccess},
 		"run":      {open(unix.X_OK), cache.ErrAccess},
+	}
+	folder, err := c.Mkdir(t.Context(), cache.Root, "folder", cache.New{Mode: 0o777})
+	must(t, err)
+	number := 0
+	exchanged := func(with string) string {
+		storeIn(t, here, folder.Ino, with, "")
+		return with
 	}
 	names := map[string]struct {
 		call func(asked, cache.Ino) error
@@ -144,9 +152,12 @@ func TestChangedByOthersIsJudged(t *testing.T) {
 		"move": {func(ctx asked, d cache.Ino) error {
 			return c.Rename(ctx, cache.Root, "in", d, "in", cache.RenameReplace)
 		}, cache.ErrAccess},
+		"exchange with": {func(ctx asked, d cache.Ino) error {
+			at := fmt.Sprint(number)
+			return c.Rename(ctx, folder.Ino, exchanged(at), cache.Root, at, cache.RenameExchange)
+		}, cache.ErrAccess},
 	}
 	storeIn(t, here, cache.Root, "in", "")
-	number := 0
 	check := func(name string, mode uint32, call func(asked, cache.Ino) error, want error) {
 		t.Helper()
 		for _, who := range []user{former, owner} {
@@ -198,6 +209,47 @@ func TestChangedByOthersIsJudged(t *testing.T) {
 		check(name, unix.S_IFDIR, tt.call, tt.want)
 	}
 }
+
+// TestSetGroupIDOfAnotherGroup: the kernel leaves the bit to members of the group that it remembers. Who is in none of the group that others gave a file
+// does not get it, as on a local disk, and who may keep it does.
+func TestSetGroupIDOfAnotherGroup(t *testing.T) {
+	const owner, group = user(42), 43
+	clock := testenv.NewClock()
+	options := testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}, Mount: fs.Options{AllowOther: true}, Emulator: clock.Use}
+	here := testenv.New(t, options)
+	options.Share = here
+	there := testenv.New(t, options)
+	_, err := here.Cache.Mknod(t.Context(), cache.Root, "f", cache.New{Mode: unix.S_IFREG | 0o777, UID: uint32(owner)})
+	must(t, err)
+	here.Sync()
+	clock.Advance(5 * time.Second)
+	elsewhere, _, err := there.Cache.Lookup(t.Context(), cache.Root, "f")
+	must(t, err)
+	_, err = there.Cache.SetAttr(t.Context(), elsewhere.Ino, cache.Change{Set: cache.SetGID, GID: group})
+	must(t, err)
+	there.Sync()
+	clock.Advance(5 * time.Second)
+	var st cache.Stat
+	testenv.Eventually(t, "the new group", func() bool {
+		st, _, err = here.Cache.Lookup(t.Context(), cache.Root, "f")
+		must(t, err)
+		return st.GID == group
+	})
+	for _, tt := range []struct {
+		by   cache.Caller
+		want uint32
+	}{{owner, 0o755}, {keeper{owner}, 0o2755}} {
+		st, err := here.Cache.SetAttr(t.Context(), st.Ino, cache.Change{Set: cache.SetMode, Mode: 0o2755, Asked: tt.by})
+		if err != nil || st.Mode&0o7777 != tt.want {
+			t.Errorf("%T: mode %o, %v, want %o", tt.by, st.Mode, err, tt.want)
+		}
+	}
+}
+
+// keeper is a user who may keep set-id bits.
+type keeper struct{ user }
+
+func (keeper) KeepsSetID() bool { return true }
 
 // ignoring is err, but for one that is expected.
 func ignoring(err, expected error) error {

@@ -128,6 +128,9 @@ func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode Renam
 	case err == nil && mode == RenameNoReplace:
 		return ErrExist
 	case err == nil && mode == RenameExchange:
+		if err := c.leavesDir(&target, to, from, before[1]); err != nil {
+			return err
+		}
 		return c.exchange(tx, &moved, &target, fromDir, toDir)
 	case err == nil:
 		if err := c.replaceable(tx, &moved, &target); err != nil {

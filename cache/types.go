@@ -65,7 +65,7 @@ type Change struct {
 	Atime, Mtime   int64
 	Touch          bool // the times are those of now, which all may set who may write
 	By             Caller
-	Asked          Caller // who changes mode, owner or times, nil: nobody whose right to it is in question
+	Asked          Caller // who changes mode, owner, times or size, nil: nobody whose right to it is in question
 }
 
 // OpenMode says how a file is opened or created: Exclusive is for creating, Truncate and By, whose opening takes set-id bits away (nil

@@ -95,16 +95,21 @@ func change(in *fuse.SetAttrIn) cache.Change {
 			ch.Mtime = joinTime(in.Mtime, in.Mtimensec)
 		}
 	}
-	const touch = fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME_NOW
-	ch.Touch = in.Valid&touch == touch
+	// With --writeback, which FATTR_CTIME comes with, the kernel tells what time is now.
+	const times = fuse.FATTR_MTIME_NOW | fuse.FATTR_CTIME
+	ch.Touch = in.Valid&fuse.FATTR_ATIME_NOW != 0 && in.Valid&fuse.FATTR_MTIME != 0 && in.Valid&times != 0
 	ch.By, ch.Asked = killer(in, ch.Set), asking(in, ch.Set)
 	return ch
 }
 
-// asking is who changes mode, owner or times by a SETATTR. The kernel does so itself after a truncation, and with --writeback before it closes a file.
+// asking is who changes mode, owner, times or size by a SETATTR. Who truncates an open file may do so. With --writeback the kernel tells times of its
+// own, with an open file or without one, when it writes, and when somebody changes a name or extended attributes.
 func asking(in *fuse.SetAttrIn, set cache.ChangeSet) cache.Caller {
-	const flush = fuse.FATTR_MTIME | fuse.FATTR_CTIME | fuse.FATTR_FH
-	if set&(cache.SetMode|cache.SetUID|cache.SetGID|cache.SetAtime|cache.SetMtime) == 0 || set&cache.SetSize != 0 || in.Valid == flush {
+	const flush = fuse.FATTR_MTIME | fuse.FATTR_CTIME
+	switch {
+	case set == 0, in.Valid&^fuse.FATTR_FH == flush:
+		return nil
+	case set&cache.SetSize != 0 && in.Valid&fuse.FATTR_FH != 0:
 		return nil
 	}
 	return callerOf(&in.InHeader)

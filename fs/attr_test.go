@@ -54,7 +54,8 @@ func TestChange(t *testing.T) {
 	in.Valid = fuse.FATTR_MODE | fuse.FATTR_SIZE | fuse.FATTR_MTIME | fuse.FATTR_KILL_SUIDGID
 	in.Mode, in.Size, in.Mtime, in.Mtimensec = unix.S_IFREG|0o4755, 17, 5, 6
 	got := change(in)
-	want := cache.Change{Set: cache.SetMode | cache.SetSize | cache.SetMtime, Mode: 0o4755, Size: 17, Mtime: 5_000_000_006, By: &caller{unprivileged: true}}
+	want := cache.Change{Set: cache.SetMode | cache.SetSize | cache.SetMtime, Mode: 0o4755, Size: 17, Mtime: 5_000_000_006,
+		By: &caller{unprivileged: true}, Asked: &caller{}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -73,6 +74,28 @@ func TestChange(t *testing.T) {
 		in.Valid = tt.valid
 		if got := change(in).By; !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+	const written = fuse.FATTR_MTIME | fuse.FATTR_CTIME // with --writeback
+	for name, tt := range map[string]struct {
+		valid uint32
+		asked cache.Caller
+		touch bool
+	}{
+		"truncate":               {fuse.FATTR_SIZE, &caller{}, false},
+		"ftruncate":              {fuse.FATTR_SIZE | fuse.FATTR_FH, nil, false},
+		"touch":                  {fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME | fuse.FATTR_MTIME_NOW, &caller{}, true},
+		"touch, writeback":       {fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW | written, &caller{}, true},
+		"utimes":                 {fuse.FATTR_ATIME | fuse.FATTR_MTIME, &caller{}, false},
+		"utimes, writeback":      {fuse.FATTR_ATIME | written, &caller{}, false},
+		"atime now":              {fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME, &caller{}, false},
+		"times of an open file":  {written | fuse.FATTR_FH, nil, false},
+		"times after setxattr":   {written, nil, false},
+		"nothing but who it was": {fuse.FATTR_CTIME, nil, false},
+	} {
+		in.Valid = tt.valid
+		if got := change(in); !reflect.DeepEqual(got.Asked, tt.asked) || got.Touch != tt.touch {
+			t.Errorf("%s: asked by %v, touch %t, want %v, %t", name, got.Asked, got.Touch, tt.asked, tt.touch)
 		}
 	}
 	before := time.Now().UnixNano()

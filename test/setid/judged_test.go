@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	gofs "github.com/ossencfs/ossencfs/fs"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
 
@@ -35,6 +36,15 @@ var judgedCalls = map[string]struct {
 	"utimes": {true, true, func(p string) error {
 		return unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{{Sec: 1}, {Sec: 1}}, 0)
 	}, nil},
+	"truncate": {true, false, func(p string) error { return unix.Truncate(p, 4) }, nil},
+	"set gid":  {true, true, func(p string) error { return unix.Chmod(p, 0o2755) }, nil},
+	"setxattr, fsync": {true, false, func(p string) error {
+		fd, err := unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(unix.Setxattr(p, "user.a", []byte("v"), 0), unix.Fsync(fd), unix.Close(fd))
+	}, nil},
 	"touch":  {true, true, func(p string) error { return unix.UtimesNanoAt(unix.AT_FDCWD, p, nil, 0) }, nil},
 	"stat":   {false, true, func(p string) error { return unix.Stat(p+"/entry", new(unix.Stat_t)) }, nil},
 	"mkdir":  {false, true, func(p string) error { return unix.Mkdir(p+"/new", 0o700) }, func(p string) error { return os.RemoveAll(p + "/new") }},
@@ -57,10 +67,11 @@ func moveBack(from, to string) error {
 }
 
 // twoMachinesAt is twoMachines with a bucket whose time is told: of what changes within a second others see nothing.
-func twoMachinesAt(t *testing.T) (here, there *testenv.Env, clock *testenv.Clock) {
+func twoMachinesAt(t *testing.T, mount gofs.Options) (here, there *testenv.Env, clock *testenv.Clock) {
 	t.Helper()
 	clock = testenv.NewClock()
 	options := shared
+	options.Mount = mount
 	options.Cache.MetaTTL = 300 * time.Millisecond // what is known once is asked for seldom
 	options.Emulator = clock.Use
 	here = testenv.New(t, options)
@@ -73,7 +84,13 @@ func twoMachinesAt(t *testing.T) (here, there *testenv.Env, clock *testenv.Clock
 // less, each time.
 func TestJudgedAsOnADisk(t *testing.T) {
 	requireRoot(t)
-	here, there, clock := twoMachinesAt(t)
+	for name, mount := range mounts {
+		t.Run(name, func(t *testing.T) { judgedAsOnADisk(t, mount) })
+	}
+}
+
+func judgedAsOnADisk(t *testing.T, mount gofs.Options) {
+	here, there, clock := twoMachinesAt(t, mount)
 	local := ext4(t)
 	must(t, os.WriteFile(here.Path("file"), []byte("#!/bin/true\n"), 0o644))
 	must(t, os.Mkdir(here.Path("dir"), 0o755))
@@ -107,6 +124,10 @@ func TestJudgedAsOnADisk(t *testing.T) {
 						path := filepath.Join(in, kind)
 						must(t, errors.Join(unix.Chown(path, owner, team), unix.Chmod(path, mode), unix.Setxattr(path, "user.a", nil, 0)))
 						must(t, who.as(func() error { answers[in] = fmt.Sprint(tt.call(path)); return nil }))
+						var st unix.Stat_t
+						if unix.Stat(path, &st) == nil {
+							answers[in] += fmt.Sprintf(", mode %04o", st.Mode&0o7777)
+						}
 						if tt.undo != nil {
 							must(t, tt.undo(path))
 						}
@@ -123,7 +144,7 @@ func TestJudgedAsOnADisk(t *testing.T) {
 // TestRunsWhatOthersChanged: who may run a program and not read it may run it after others changed it, and nobody else.
 func TestRunsWhatOthersChanged(t *testing.T) {
 	requireRoot(t)
-	here, there, clock := twoMachinesAt(t)
+	here, there, clock := twoMachinesAt(t, shared.Mount)
 	must(t, os.WriteFile(here.Path("program"), []byte("#!/bin/true\n"), 0o755))
 	here.Sync()
 	for _, mode := range []uint32{0o711, 0o710} {
