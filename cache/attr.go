@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,6 +47,9 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 	call := c.arrived(ctx)
 	for range 3 { // an import may replace the inode while its attributes are asked for
 		ino, err := c.child(ctx, parent, name)
+		if errors.Is(err, ErrNotFound) { // which is not for everybody to know either
+			err = orErr(c.entered(parent, call, unix.X_OK), err)
+		}
 		if err != nil {
 			return Stat{}, c.validIn(parent), err
 		}

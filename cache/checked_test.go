@@ -136,6 +136,10 @@ func TestChangedByOthersIsJudged(t *testing.T) {
 		want error
 	}{
 		"look": {func(ctx asked, d cache.Ino) error { _, _, err := c.Lookup(ctx, d, "old"); return err }, cache.ErrAccess},
+		"look for what is not there": {func(ctx asked, d cache.Ino) error {
+			_, _, err := c.Lookup(ctx, d, "absent")
+			return ignoring(err, cache.ErrNotFound)
+		}, cache.ErrAccess},
 		"list": {func(ctx asked, d cache.Ino) error {
 			dir, err := c.OpenDir(ctx, d)
 			if err == nil {
