@@ -96,6 +96,8 @@ type Info struct {
 	// Unproven are the attributes that nobody has vouched for: those that a write-only host cannot verify, which it shows and does not sign, and those
 	// of an object whose tag was taken away, which give nobody a right.
 	Unproven Fields
+
+	box string // value of the header with its box; empty: it has none, or that was not looked at
 }
 
 // Anew reports whether the object holds a sealed body that is known, in a version without a newer tag: whatever its upload id is, its

@@ -191,6 +191,32 @@ func TestMovedHostsObjectHasAttributesOfItsTag(t *testing.T) {
 	}
 }
 
+// TestTagOfAHostsObjectIsForNoOther: a host seals the generation of a key holder's file, which its object then replaces. The mode of that object is not
+// that of the file, which the bucket's owner puts back beneath its tag.
+func TestTagOfAHostsObjectIsForNoOther(t *testing.T) {
+	s := emulated(t, emulator.Options{})
+	reader := unopened(t, Options{Connection: connection(s), Shared: true})
+	must(t, reader.OpenVolume(t.Context()))
+	host := mustHosted(t, s, exported(t, reader, "a/"))
+	secret := request(t, "b/x", []byte("secret"))
+	secret.Attr.Mode = ModeRegular | 0o600
+	put(t, reader, secret)
+	body, h, err := s.ReadObject(testBucket, "b/x")
+	must(t, err)
+	r := request(t, "a/x", []byte("of the host"))
+	r.Generation, _, err = parseIDs(h.Get(metaIDs))
+	must(t, err)
+	r.Attr.Mode = ModeRegular | 0o666
+	put(t, host, r)
+	info := head(t, reader, "a/x")
+	must(t, errOf(reader.Copy(t.Context(), CopyRequest{Src: "a/x", Dst: "b/x", Attr: info.Attr, Generation: info.Generation, Upload: NewID()})))
+	h.Set("X-Oss-Tagging", tagsIn(t, s, "b/x"))
+	must(t, s.WriteObject(testBucket, "b/x", h, body))
+	if got := head(t, reader, "b/x"); got.State != StateRefused && got.Attr.Mode != ModeRegular|0o600 {
+		t.Errorf("%v, mode %o, want 600", got.State, got.Attr.Mode)
+	}
+}
+
 // TestWordOfAMovedHostsObject: an object of a write-only host that counts where it stands by the tag of an earlier volume key alone rests on the word
 // of that key, so that content which came from there is not sealed anew once the key is retired.
 func TestWordOfAMovedHostsObject(t *testing.T) {

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -56,6 +57,7 @@ func (b *Bucket) describeVersion(ctx context.Context, key, full, version string,
 	if g, u, err := parseIDs(got.Meta[metaIDs]); err == nil {
 		info.Generation, info.Upload = g, u
 	}
+	info.box = got.Meta[cipher.BoxHeader]
 	info.Version, info.Over = got.VersionID, parseOver(got.Meta[metaOver])
 	_, err := cipher.ParseEnvelope(got.Meta)
 	info.Encrypted = !errors.Is(err, cipher.ErrPlain)
@@ -180,6 +182,9 @@ func (b *Bucket) checkTag(full, name, value string, i *Info) (tag, error) {
 	}
 	if err == nil && t.generation != i.Generation {
 		err = fmt.Errorf("it is about generation %s: %w", t.generation, errTag)
+	}
+	if err == nil && t.box != nil && !bytes.Equal(t.box, boxDigest(i.box)) {
+		err = fmt.Errorf("it is about an object with another box: %w", errTag) // the host of that one chose the generation
 	}
 	return t, err
 }
