@@ -94,8 +94,9 @@ type Imported struct {
 
 // Import puts records of a file back, all or none: each must open with what was given, and none may be older than what this machine
 // remembers. Like records in the bucket they count only where they belong, and on a machine that knows the volume only if they are of it. A
-// record in the bucket that is authentic and not older stays; one that shuts everybody out whose keys are given is ErrShutOut, and replaced with force. They go where they were exported from, or to Options.Prefix when that is
-// another place; those of another bucket or directory need OpenVolumesFrom, and are bound to this one.
+// record in the bucket that is authentic and not older stays; one that shuts everybody out whose keys are given is ErrShutOut, and replaced with
+// force. They go where they were exported from, or to Options.Prefix when that is another place; those of another bucket or directory need
+// OpenVolumesFrom, and are bound to this one.
 func (v *Volumes) Import(ctx context.Context, text []byte, force bool) (Imported, error) {
 	root, parsed, err := parseExport(text)
 	if err != nil {
