@@ -61,8 +61,16 @@ func (c *caller) Gives() (may, known bool) {
 	return c.capable(unix.CAP_CHOWN), c.look().initial
 }
 
-// May implements cache.Caller. Execution of a file takes the right of somebody, whatever the capabilities.
+// May implements cache.Caller. Execution of a file takes the right of somebody, whatever the capabilities. Where the bits alone give the rights, nothing
+// is looked up: capabilities take none away, and who is not the owner has those that the group and others have in common.
 func (c *caller) May(st *cache.Stat, rights uint32) (may, known bool) {
+	byMode := st.Mode >> 3 & st.Mode & 7
+	if c.Is(st.UID) {
+		byMode = st.Mode >> 6 & 7
+	}
+	if rights&^byMode == 0 {
+		return true, true
+	}
 	granted := st.Mode & 7
 	switch {
 	case c.Is(st.UID):

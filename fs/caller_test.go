@@ -131,8 +131,34 @@ func TestCallerMay(t *testing.T) {
 			}
 		}
 		c.rights.initial = false
-		if may, known := c.May(st, 0); may || known {
-			t.Errorf("%s, in another user namespace: got %t, %t", name, may, known)
+		byMode := tt.mode >> 3 & tt.mode & 7
+		if tt.uid == st.UID {
+			byMode = tt.mode >> 6 & 7
+		}
+		for asked := range uint32(all + 1) {
+			if may, known := c.May(st, asked); may != (asked&^byMode == 0) || known != may {
+				t.Errorf("%s, in another user namespace: rights %o: got %t, %t", name, asked, may, known)
+			}
+		}
+	}
+}
+
+// TestCallerMayAsks: a caller's groups and capabilities are looked up only where his rights depend on them.
+func TestCallerMayAsks(t *testing.T) {
+	for _, tt := range []struct {
+		mode, uid, rights uint32
+		asks              bool
+	}{
+		{0o600, 1, unix.R_OK | unix.W_OK, false},
+		{0o400, 1, unix.W_OK, true},
+		{0o644, 2, unix.R_OK, false},
+		{0o640, 2, unix.R_OK, true},
+		{0o604, 2, unix.R_OK, true},
+		{0o755, 2, unix.W_OK, true},
+	} {
+		c := &caller{id: fuse.Caller{Owner: fuse.Owner{Uid: tt.uid, Gid: 9}}}
+		if c.May(&cache.Stat{Mode: tt.mode, UID: 1, GID: 5}, tt.rights); c.asked != tt.asks {
+			t.Errorf("%o, user %d, rights %o: asked %t", tt.mode, tt.uid, tt.rights, c.asked)
 		}
 	}
 }
