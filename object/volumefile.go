@@ -194,16 +194,13 @@ func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stor
 	switch {
 	case shut && !force:
 		return false, fmt.Errorf("the bucket has revision %d, which does not open with what was given: %w: %w", e.record.Revision, ErrShutOut, e.whyNot())
-	case shut:
-		if err := v.reopen(ctx, e, recordKey(v.root, r.record)); err != nil {
-			return false, err
-		}
+	case shut: // removed below
 	case e.secret != nil && e.record.Revision >= r.record.Revision:
 		return false, v.note(e.record)
 	}
 	e.secret = r.secret
 	key := recordKey(v.root, r.record)
-	if slices.Contains(e.revisions, key) {
+	if !shut && slices.Contains(e.revisions, key) {
 		if err := v.b.repeat(ctx, func() error { return ignoreMissing(v.b.oss.Delete(ctx, key)) }); err != nil {
 			return false, err
 		}
@@ -219,6 +216,11 @@ func (v *Volumes) restore(ctx context.Context, r *volumeEntry, force bool) (stor
 			return false, err
 		}
 		put = bound.record
+	}
+	if shut { // last, so that nothing is missing when something before fails
+		if err := v.reopen(ctx, e, key); err != nil {
+			return false, err
+		}
 	}
 	err = v.store(ctx, e, put)
 	if errors.Is(err, oss.ErrExists) {
