@@ -159,7 +159,8 @@ const (
 )
 
 // Close ends the cache after the mount has ended. Files that are still open are sealed. With CloseDrain it uploads what the
-// bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned.
+// bucket lacks until ctx ends; what is left then is uploaded after the next Open, and the context's error is returned. What the bucket refuses
+// is left, too, and is no error: Status tells what.
 func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	c.kernel.set(nil)
 	var err error
@@ -168,6 +169,9 @@ func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 	}
 	if mode == CloseDrain && err == nil {
 		err = c.converge.Sync(ctx, "", nil)
+		if refused := new(RefusedError); errors.As(err, &refused) {
+			err = nil
+		}
 	}
 	c.cancel()
 	c.work.close()

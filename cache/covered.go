@@ -19,12 +19,10 @@ func (m importer) Covered(ctx context.Context, key string, v object.Version, mar
 		bring = func(ctx context.Context, key string, v object.Version) error { return m.c.undelete(ctx, key, v, marks) }
 	}
 	err := bring(ctx, key, v)
-	for _, never := range []error{object.ErrTagRoom, object.ErrSymlink, object.ErrArchived, object.ErrInvalid, object.ErrWriteOnly} {
-		if errors.Is(err, never) {
-			m.c.o.Logger.Warn("a version that somebody else wrote at the same moment cannot be brought back, and stays below", "path", m.c.keyPath(key),
-				"version", v.ID, "error", err)
-			return nil
-		}
+	if object.OutlookOf(err) == object.RefusedHere && !errors.Is(err, object.ErrDenied) {
+		m.c.o.Logger.Warn("a version that somebody else wrote at the same moment cannot be brought back, and stays below", "path", m.c.keyPath(key),
+			"version", v.ID, "error", err)
+		return nil
 	}
 	return err
 }

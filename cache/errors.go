@@ -15,6 +15,8 @@ var (
 	ErrNotFound = errors.New("no such file or directory")
 	// ErrExist: the name is taken.
 	ErrExist = errors.New("file exists")
+	// ErrTaken: the bucket has something under the name that is never shown, such as a symbolic link of OSS's own.
+	ErrTaken = errors.New("the name is taken in the bucket by what cannot be shown")
 	// ErrNotDir: a directory was needed.
 	ErrNotDir = errors.New("not a directory")
 	// ErrIsDir: a file was needed.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // errClash says that an object has the name of a directory: "a" beside "a/b".
@@ -16,30 +17,41 @@ type leftOut struct {
 	count  int
 	key    string
 	reason error
+	taken  map[string]struct{} // keys that nothing of ours can have meanwhile; at most maxTaken
 }
+
+// maxTaken bounds the names in a directory that are remembered as taken: others are found so when they are uploaded.
+const maxTaken = 10_000
 
 func (l *leftOut) add(key string, reason error) {
 	if l.count++; l.count == 1 {
 		l.key, l.reason = key, reason
 	}
+	if !errors.Is(reason, object.ErrSymlink) || len(l.taken) >= maxTaken {
+		return
+	}
+	if l.taken == nil {
+		l.taken = make(map[string]struct{})
+	}
+	l.taken[key] = struct{}{}
 }
 
-// leftOuts are the counts of all directories. The zero value is ready to use.
+// leftOuts is what was left out of all directories. The zero value is ready to use.
 type leftOuts struct {
 	mu    sync.Mutex // guards the fields below
-	dirs  map[Ino]int
+	dirs  map[Ino]leftOut
 	total int
 }
 
 // note takes the result of a listing, and logs it when it is another one than the last time.
 func (l *leftOuts) note(dir Ino, path string, found *leftOut, logger *slog.Logger) {
 	l.mu.Lock()
-	old := l.dirs[dir]
+	old := l.dirs[dir].count
 	if l.dirs == nil {
-		l.dirs = make(map[Ino]int)
+		l.dirs = make(map[Ino]leftOut)
 	}
 	l.total += found.count - old
-	if l.dirs[dir] = found.count; found.count == 0 {
+	if l.dirs[dir] = *found; found.count == 0 {
 		delete(l.dirs, dir)
 	}
 	l.mu.Unlock()
@@ -52,8 +64,16 @@ func (l *leftOuts) note(dir Ino, path string, found *leftOut, logger *slog.Logge
 func (l *leftOuts) forget(dir Ino) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.total -= l.dirs[dir]
+	l.total -= l.dirs[dir].count
 	delete(l.dirs, dir)
+}
+
+// taken reports whether the last listing of a directory showed an object under a key that is never shown, nor written over.
+func (l *leftOuts) taken(dir Ino, key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, taken := l.dirs[dir].taken[key]
+	return taken
 }
 
 // count is how many objects are left out in the directories that were listed.

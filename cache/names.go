@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache/index"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // maxTarget is the longest target of a symbolic link (PATH_MAX without its NUL).
@@ -196,6 +197,14 @@ func (c *Cache) freeName(tx *index.Tx, parent Ino, name string, dir bool) error 
 	key, ok := childKey(tx, parent, name, dir)
 	if !ok {
 		return ErrNotFound
+	}
+	return c.newKey(parent, key)
+}
+
+// newKey checks that the bucket can have an object of ours under a key in a directory.
+func (c *Cache) newKey(dir Ino, key string) error {
+	if c.leftOut.taken(dir, key) {
+		return fmt.Errorf("%w: %w", ErrTaken, object.ErrSymlink)
 	}
 	return c.checkKey(key)
 }

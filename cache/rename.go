@@ -189,7 +189,7 @@ func (c *Cache) checkMove(tx *index.Tx, moved *index.Inode, to place) error {
 	if !ok {
 		return ErrNotFound
 	}
-	if err := orErr(c.checkKey(key), c.canTakeAlong(tx, moved)); err != nil {
+	if err := orErr(c.newKey(to.parent, key), c.canTakeAlong(tx, moved)); err != nil {
 		return err
 	}
 	if !isDir(moved) {

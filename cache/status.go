@@ -17,10 +17,13 @@ type Status struct {
 	Conflicts                   int64 // files of which both versions were kept
 	LeftOut                     int   // objects in listed directories that cannot be shown
 	Replayed                    int64 // calls that an earlier life executed and this one answered
+	Refused                     int   // names that the bucket refuses, each by itself
 	Failures                    []Failure
-	CacheUsed, CacheLimit       int64  // bytes on the local disk
-	OpenFiles                   int    // inodes that are open
-	Disk                        string // what is wrong with the local disk; empty: nothing
+	Waiting                     int       // names that wait for others, by the order of requests
+	Blocked                     []Blocked // some of them
+	CacheUsed, CacheLimit       int64     // bytes on the local disk
+	OpenFiles                   int       // inodes that are open
+	Disk                        string    // what is wrong with the local disk; empty: nothing
 	Notices                     map[object.NoticeKind]int64
 	LastNotices                 []Notice // the newest first, at most 20 of each kind
 }
@@ -31,6 +34,14 @@ type Failure struct {
 	Error    string
 	Attempts int
 	When     time.Time
+	Refused  bool // the bucket refuses it by itself: others do not wait for it
+}
+
+// Blocked is a path that waits for another one to be in the bucket.
+type Blocked struct {
+	Path  string
+	For   string
+	Error string // why the last request for that one failed; empty: it has not
 }
 
 // Status tells the present state, and after Close the last one.
@@ -48,6 +59,7 @@ func (c *Cache) Status() Status {
 		PendingFiles: stats.PendingFiles, PendingBytes: stats.PendingBytes, Requests: stats.Flying,
 		Puts: stats.Puts, Copies: stats.Copies, Deletes: stats.Deletes, Tags: stats.Tags, SentBytes: stats.SentBytes,
 		Retries: stats.Retries, Errors: stats.Errors, Conflicts: c.conflicts.Load(), LeftOut: c.leftOut.count(), Replayed: c.replayed.Load(), Failures: failuresOf(&stats),
+		Refused: stats.Refused, Waiting: stats.Waiting, Blocked: blockedOf(&stats),
 		CacheUsed: usage.Used, CacheLimit: usage.Limit, OpenFiles: c.opens.len(), Disk: c.diskTrouble(usage.Disk),
 		Notices: counts, LastNotices: noticed,
 	}
@@ -70,7 +82,19 @@ func (c *Cache) diskTrouble(last error) string {
 func failuresOf(stats *converge.Stats) []Failure {
 	list := make([]Failure, 0, len(stats.Failures))
 	for _, f := range stats.Failures {
-		list = append(list, Failure{Path: "/" + f.Key, Error: f.Err.Error(), Attempts: f.Attempts, When: f.When})
+		list = append(list, Failure{Path: "/" + f.Key, Error: f.Err.Error(), Attempts: f.Attempts, When: f.When, Refused: f.Refused})
+	}
+	return list
+}
+
+func blockedOf(stats *converge.Stats) []Blocked {
+	list := make([]Blocked, 0, len(stats.Blocked))
+	for _, w := range stats.Blocked {
+		wait := Blocked{Path: "/" + w.Key, For: "/" + w.For}
+		if w.Err != nil {
+			wait.Error = w.Err.Error()
+		}
+		list = append(list, wait)
 	}
 	return list
 }

@@ -16,6 +16,9 @@ import (
 // Progress is what Sync and Close report while they wait.
 type Progress = converge.Progress
 
+// RefusedError is what Sync ends with when the bucket refuses all that is left, or that waits for it.
+type RefusedError = converge.RefusedError
+
 // uploads makes the bucket follow; *converge.Converger does.
 type uploads interface {
 	Sync(ctx context.Context, prefix string, progress func(Progress)) error
@@ -116,7 +119,7 @@ func (c *Cache) bodyOptions(b *trackedBucket) body.Options {
 
 // Sync returns when the bucket has everything that was written at or below a path of the mount before the call ("" is all of it),
 // names and removals included. Files that are still open are taken as they are; those larger than the cache are waited for. It retries
-// for as long as ctx lives. progress may be nil.
+// for as long as ctx lives, and ends with a *RefusedError when the bucket refuses all that is left. progress may be nil.
 func (c *Cache) Sync(ctx context.Context, path string, progress func(Progress)) error {
 	if err := c.sealOpen(ctx, false); err != nil {
 		return fmt.Errorf("sync: %w", err)

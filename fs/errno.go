@@ -19,6 +19,7 @@ var errnos = []struct {
 	{cache.ErrWriteOnly, unix.EACCES},
 	{cache.ErrNotFound, unix.ENOENT},
 	{cache.ErrExist, unix.EEXIST},
+	{cache.ErrTaken, unix.EEXIST},
 	{cache.ErrNotDir, unix.ENOTDIR},
 	{cache.ErrIsDir, unix.EISDIR},
 	{cache.ErrNotEmpty, unix.ENOTEMPTY},

@@ -25,6 +25,9 @@ func (b *Bucket) Head(ctx context.Context, key string) (Info, error) {
 		return Info{}, err
 	}
 	got, err := b.oss.Head(ctx, full)
+	if oss.DanglingLink(err) {
+		err = fmt.Errorf("object %.100q: %w, which is missing", key, ErrSymlink)
+	}
 	if err != nil {
 		return Info{}, err
 	}

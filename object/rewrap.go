@@ -241,14 +241,5 @@ func endsRewrap(err error) bool {
 
 // isRefusal tells the failures that are the object's own and stay.
 func isRefusal(err error) bool {
-	if ReasonOf(err) != ReasonNone {
-		return true
-	}
-	for _, kind := range []error{ErrSymlink, ErrCannotOpen, ErrNoKey, ErrPublicOnly,
-		ErrArchived, ErrImmutable, ErrInvalid, errUnknownBox, cipher.ErrPartial, cipher.ErrMalformed, cipher.ErrUnknownCEK, cipher.ErrUnknownWrap, cipher.ErrIVForm} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
+	return ReasonOf(err) != ReasonNone || errors.Is(err, errUnknownBox) || OutlookOf(err) == RefusedHere && !errors.Is(err, ErrDenied)
 }

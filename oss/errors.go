@@ -143,6 +143,15 @@ func Outage(err error) bool {
 	return false
 }
 
+// codeDanglingLink is OSS's answer to a read through a symbolic link of its own whose target is missing (404).
+const codeDanglingLink = "SymlinkTargetNotExist"
+
+// DanglingLink reports whether an object was not found because it is a symbolic link of OSS's own to one that does not exist.
+func DanglingLink(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == codeDanglingLink
+}
+
 // RetryAfter is how long the server asked to wait before the next try (x-oss-qos-delay-time, Retry-After); 0 when it
 // did not say.
 func RetryAfter(err error) time.Duration {

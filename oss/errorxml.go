@@ -72,7 +72,7 @@ func retryDelay(header http.Header) time.Duration {
 // kindByCode holds the codes whose meaning does not follow from the status (OSS error-code reference; OSS.md §5.7).
 var kindByCode = map[string]error{
 	"NoSuchKey":                 ErrNotFound,
-	"SymlinkTargetNotExist":     ErrNotFound,
+	codeDanglingLink:            ErrNotFound,
 	"NoSuchBucket":              ErrNoSuchBucket,
 	"NoSuchUpload":              ErrNoSuchUpload,
 	"FileAlreadyExists":         ErrExists,

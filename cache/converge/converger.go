@@ -128,28 +128,21 @@ type Converger struct {
 	mu      sync.Mutex           // guards the fields below
 	flying  map[string]struct{}  // keys with a request under way
 	retries map[string]retry     // keys whose last request failed
+	leaving map[string]string    // key → that of the refused copy which would free it
 	syncs   map[*waiter]struct{} // running Sync calls
 	locks   map[string]*locked   // keys that are locked in the bucket
 	begun   map[string]struct{}  // keys with perhaps an upload in parts whose id was not saved
 
-	syncing atomic.Int32 // number of running Sync calls
-	pressed atomic.Int64 // until when nothing waits for quiet, because writers wait for room
-	changed atomic.Int64 // when a program last changed something
-	grace   time.Duration
-	front   sync.Mutex // serialises looks at the oldest content; taken before a transaction
-	counts  counters
+	syncing  atomic.Int32 // number of running Sync calls
+	refusing atomic.Int32 // number of keys that are refused alone
+	pressed  atomic.Int64 // until when nothing waits for quiet, because writers wait for room
+	changed  atomic.Int64 // when a program last changed something
+	grace    time.Duration
+	front    sync.Mutex // serialises looks at the oldest content; taken before a transaction
+	counts   counters
 
 	deniedOnce sync.Once   // that versions cannot be listed is said once
 	noLocks    atomic.Bool // the bucket has none
-}
-
-// retry is a failed request.
-type retry struct {
-	at    int64
-	tries int
-	err   error
-	when  time.Time
-	told  bool // by fsync
 }
 
 // New starts to converge. Requests of an earlier run whose outcome is unknown are taken up as R4 says.
@@ -163,7 +156,7 @@ func New(o Options) (*Converger, error) {
 		o: o, log: o.Logger, start: time.Now(), queue: newSchedule(), ctx: ctx, cancel: cancel,
 		grace: closeGrace, large: newUploads("large", largeUploads), bulky: newUploads("bulky", o.Workers),
 		stop: make(chan struct{}), walk: make(chan struct{}, 1),
-		flying: map[string]struct{}{}, retries: map[string]retry{}, syncs: map[*waiter]struct{}{}, locks: map[string]*locked{},
+		flying: map[string]struct{}{}, retries: map[string]retry{}, leaving: map[string]string{}, syncs: map[*waiter]struct{}{}, locks: map[string]*locked{},
 		begun: map[string]struct{}{},
 	}
 	c.fixed = c.fixedFacts()
@@ -272,13 +265,13 @@ func (c *Converger) Close() error {
 // facts are what the planner may know besides the index.
 func (c *Converger) facts() *Facts {
 	f := c.fixed
-	f.Now = c.now()
+	f.Now, f.Refusing = c.now(), c.refusing.Load() > 0
 	return &f
 }
 
 func (c *Converger) fixedFacts() Facts {
 	return Facts{
-		Open: c.o.Opens.Open, Urgent: c.urgent, Since: c.queue.since,
+		Open: c.o.Opens.Open, Refused: c.refusedHere, Excused: c.excused, Urgent: c.urgent, Since: c.queue.since,
 		Flying: func(key string) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -289,12 +282,6 @@ func (c *Converger) fixedFacts() Facts {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.retries[key].at
-		},
-		Refused: func(key string) bool {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			err := c.retries[key].err
-			return err != nil && (errors.Is(err, object.ErrImmutable) || errors.Is(err, object.ErrArchived))
 		},
 		Late: c.o.Late, Changed: c.changed.Load(), Settle: c.o.Settle, MarkerSettle: min(markerSettle, c.o.Settle*5/2), LateSettle: lateSettle, Exclusive: c.o.Exclusive,
 	}

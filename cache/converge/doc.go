@@ -28,7 +28,7 @@
 //	R7   rows that nobody wants or needs are deleted, and only a recorded outcome removes a row
 //	R8   inodes that wait for each other in a circle are opened by a copy of one of them to its parking key
 //	R9   content leaves the local cache only while its home is recorded (package body)
-//	R10  the oldest content that is not in the bucket, when the order rule blocks it, is sent to its parking key
+//	R10  the oldest content that is not in the bucket, when the order rule blocks it or its key is refused, is sent to its parking key
 //	O    before an object is overwritten or deleted, the key is looked at, and again before a repetition; creations forbid
 //	     overwriting. A difference is imported: both versions are kept. Options.Exclusive switches the looks off
 //
@@ -54,6 +54,10 @@
 //     order just as much as what it brings.
 //   - A look must compare the ETag as well as the upload id, because our tag may come to an object that somebody else wrote a
 //     moment before.
+//
+// What the bucket refuses for one key alone (object.RefusedHere) is out of the order: nobody waits for what is to be created, changed or removed
+// there. Its content is not: refused twice, or while somebody waits, it is parked, and only content that cannot be parked either holds back
+// what is destructive. A file that has to leave a key for a refused one is parked, too.
 //
 // What is committed by fsync of a file that stays open for writing would hold back everything destructive for ever: after
 // LateSettle its content is sealed as it is and sent (Seal).

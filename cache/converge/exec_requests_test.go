@@ -146,7 +146,7 @@ func TestOthersBeforeRepetition(t *testing.T) {
 // TestDenied: a file is never dropped, and the status says why it is not there.
 func TestDenied(t *testing.T) {
 	r := newRig(t, Options{Late: time.Minute})
-	r.store.setFault(func(string, int) fault { return fault{refuse: object.ErrDenied} })
+	r.store.setFault(func(string, int) fault { return fault{refuse: object.ErrCredentials} })
 	r.create("a", "text")
 	r.until("it was tried twice", func() bool { return r.store.attempts("put a") >= 2 })
 	r.until("the status says so", func() bool { // the worker notes an attempt a moment after it

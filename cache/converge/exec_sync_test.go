@@ -150,12 +150,12 @@ func TestSyncWaitsForTheUnknown(t *testing.T) {
 
 func TestSyncGivesUp(t *testing.T) {
 	r := newRig(t, Options{Late: time.Minute})
-	r.store.setFault(func(string, int) fault { return fault{refuse: object.ErrDenied} })
+	r.store.setFault(func(string, int) fault { return fault{refuse: object.ErrCredentials} })
 	r.create("a", "text")
 	ctx, cancel := context.WithCancel(t.Context())
 	failing := false
 	err := r.c.Sync(ctx, "", func(p Progress) {
-		if p.Failing == 1 && errors.Is(p.LastError, object.ErrDenied) {
+		if p.Failing == 1 && errors.Is(p.LastError, object.ErrCredentials) {
 			failing = true
 			cancel()
 		}

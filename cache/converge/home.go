@@ -112,6 +112,9 @@ func (p *planner) unblock(key string, v *index.Inode) Action {
 		if !linked {
 			return p.park(key, chain[len(chain)-1:])
 		}
+		if p.f.Refused(path) {
+			return p.park(key, chain[len(chain)-1:]) // it can move nowhere else
+		}
 		if _, busy := p.pend(path); busy {
 			return waitFor(key, path)
 		}
@@ -205,6 +208,37 @@ func (p *planner) parkPut(m *index.Inode) Action {
 	return Action{Kind: Send, Pend: index.Pend{
 		Key: key, Op: index.Put, Ino: m.Ino, Gen: m.Gen, AttrVer: m.AttrVer, XattrVer: m.XattrVer, IfAbsent: !recorded,
 	}}
+}
+
+// rescue parks content that is nowhere in the bucket when its own key was refused repeatedly, or once while somebody waits for it: it is safe
+// there, and nobody need wait any longer. What is parked already is replaced in its turn only.
+func (p *planner) rescue(own *index.Pend) (Action, bool) {
+	if own.Attempts < 2 && !p.f.Urgent(own.Key) || !p.f.Refused(own.Key) || isParkKey(own.Key) || !p.on(rulePark) {
+		return nothing, false
+	}
+	w, wanted := p.wanter(own.Key)
+	if !wanted || w.IsDir() || !w.Sealed || !w.Cached() {
+		return nothing, false
+	}
+	if _, parked := p.object(ParkKey(w.Ino)); parked {
+		return nothing, false
+	}
+	if _, home := p.home(&w); home {
+		return nothing, false
+	}
+	a := p.parkPut(&w)
+	return a, a.acts()
+}
+
+// wantsParking reports whether a parking that had no effect is still needed: the content is nowhere in the bucket, and its own key is refused.
+func (p *planner) wantsParking(own *index.Pend) bool {
+	i, ok := p.inode(own.Ino)
+	path, linked := p.v.Path(own.Ino)
+	if !ok || !linked || own.Op != index.Put || i.Gen != own.Gen || i.AttrVer != own.AttrVer || i.XattrVer != own.XattrVer || !i.Sealed || !i.Cached() {
+		return false
+	}
+	_, home := p.home(&i)
+	return !home && p.f.Refused(path)
 }
 
 // busy reports whether nothing may be written to a key now, and what to wait for.

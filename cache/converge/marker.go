@@ -20,8 +20,8 @@ func (p *planner) markerFirst(key string) (Action, bool) {
 		if !ok {
 			continue
 		}
-		if dir.Occupied {
-			return nothing, false // what is there keeps it
+		if dir.Occupied || p.f.Refused(prefix) {
+			return nothing, false // what is there keeps it, or it cannot be had
 		}
 		if wait, busy := p.busy(prefix); busy {
 			return wait, true

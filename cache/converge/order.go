@@ -48,8 +48,17 @@ func (p *planner) goneWith(key string) uint64 {
 	return 0
 }
 
-// window is how much of what waits is looked at for one plan.
+// window is how much of what waits is looked at for one plan, besides what the bucket refuses.
 const window = 64
+
+// excused reports whether the bucket refuses a key, or what would free it.
+func (p *planner) excused(key string) bool { return p.f.Refusing && p.f.Excused(key) }
+
+// refusedAt reports whether the bucket refuses the key of an inode.
+func (p *planner) refusedAt(ino index.Ino) bool {
+	path, linked := p.v.Path(ino)
+	return linked && p.f.Refused(path)
+}
 
 // pending is the number of the state in which a row was to go, when a request for that is due and waits for nothing but older ones.
 func (p *planner) pending(h *index.Object) (seq uint64, ok bool) {
@@ -84,6 +93,9 @@ func (p *planner) firstGone(after uint64) (h index.Object, seq uint64, ok bool) 
 	err := p.v.Gone(func(s uint64, key string) bool {
 		if ok && s >= seq {
 			return false
+		}
+		if p.excused(key) {
+			return true
 		}
 		row, recorded := p.object(key)
 		if !recorded || row.GoneSeq != s { // it will be there when the request for it is answered
@@ -169,10 +181,11 @@ func (p *planner) hurry(key string, m *index.Inode, first uint64) Action {
 	if at := p.settled(path, m); p.f.Now < at {
 		return Action{Kind: Wait, At: at, Keys: []string{path}}
 	}
-	if _, busy := p.pend(path); busy || !m.Cached() || !p.on(rulePark) || !p.stuck(path, m, first) {
-		return waitFor(path)
+	_, busy := p.pend(path)
+	if p.on(rulePark) && m.Cached() && (p.f.Refused(path) || !busy && p.stuck(path, m, first)) {
+		return p.parkPut(m)
 	}
-	return p.parkPut(m)
+	return waitFor(path)
 }
 
 // stuck reports whether the PUT of m, whose number is first, to its own key has to wait by the order rule: its own, or that of a move

@@ -128,12 +128,9 @@ func failed(tx Tx, p index.Pend, until int64, final bool) error {
 }
 
 // refused notes that the last attempt had no effect, and will have none. When no earlier one can have had any either, the request is void:
-// the key is closed no longer. Otherwise its outcome is as unknown as before.
-func refused(tx Tx, p index.Pend, until int64) error {
-	if p.Fence != 0 {
-		return failed(tx, p, until, false)
-	}
-	p.Void, p.Until = true, 0
+// the key is closed no longer. Otherwise its outcome is as unknown as before, and not for longer.
+func refused(tx Tx, p index.Pend) error {
+	p.Void, p.Until = p.Fence == 0, p.Fence
 	return tx.PutPend(p)
 }
 

@@ -172,7 +172,7 @@ func TestVoid(t *testing.T) {
 	w.work("a")
 	p := w.idx.pends["a"]
 	p.Multipart = []byte("upload")
-	must(t, refused(w.idx, p, w.now+w.late))
+	must(t, refused(w.idx, p))
 	w.requests = nil
 	f := w.facts()
 	f.RetryAt = func(string) int64 { return w.now + 3 }

@@ -61,10 +61,14 @@ func (p *planner) plan(key string) Action {
 	if !pending || !p.on(ruleSerial) && !p.f.Flying(key) {
 		return p.want(key, false)
 	}
+	if p.f.Flying(key) {
+		return waitFor(key)
+	}
+	if a, refused := p.rescue(&own); refused {
+		return a
+	}
 	now := p.f.Now
 	switch {
-	case p.f.Flying(key):
-		return waitFor(key)
 	case own.Void:
 		return p.void(key, &own)
 	case own.Answered:
@@ -91,6 +95,9 @@ func (p *planner) plan(key string) Action {
 // void says what becomes of a request that had no effect: it is sent again if the same is still wanted, and otherwise forgotten.
 func (p *planner) void(key string, own *index.Pend) Action {
 	a := p.want(key, true)
+	if isParkKey(key) && p.wantsParking(own) {
+		a = Action{Kind: Send, Pend: *own}
+	}
 	same := a.sameEffect(own) && a.Pend.IfAbsent == own.IfAbsent
 	if at := p.f.RetryAt(key); p.f.Now < at && (same || a.acts()) {
 		return waitUntil(at)

@@ -96,7 +96,9 @@ func (p *planner) firstBefore(w *index.Inode) (m index.Inode, ok bool) {
 			m, ok = x, true
 			return false
 		}
-		seen++
+		if !p.f.Refusing || !p.refusedAt(ino) {
+			seen++
+		}
 		return seen < window && p.err == nil
 	})
 	if p.keep(err) && !ok {
@@ -109,6 +111,9 @@ func (p *planner) firstBefore(w *index.Inode) (m index.Inode, ok bool) {
 func (p *planner) firstNameless(w *index.Inode, own turn) (m index.Inode, ok bool) {
 	seen := 0
 	err := p.v.Gone(func(_ uint64, key string) bool {
+		if p.excused(key) {
+			return true
+		}
 		seen++
 		h, recorded := p.object(key)
 		if x, there := p.inode(h.Ino); recorded && there && x.Ino != w.Ino && !x.IsDir() {

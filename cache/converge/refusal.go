@@ -1,15 +1,33 @@
 package converge
 
 import (
-	"errors"
-	"slices"
+	"math/rand/v2"
+	"time"
 
 	"github.com/ossencfs/ossencfs/object"
 )
 
-// refusals are what the bucket and KMS say that somebody has to do something about.
-var refusals = []error{
-	object.ErrDenied, object.ErrCredentials, object.ErrQuota, object.ErrImmutable, object.ErrArchived, object.ErrNoSuchBucket, object.ErrKMSDenied,
+// retry is a key whose last request failed.
+type retry struct {
+	at      int64
+	tries   int
+	err     error
+	refused error  // the last failure that concerns this key alone (object.RefusedHere), whatever failed since
+	times   int    // how often in a row it was refused
+	from    string // of a refused copy: what it would make free
+	when    time.Time
+	told    bool // by fsync
+}
+
+// why is what somebody has to do something about; nil: nothing.
+func (r *retry) why() error {
+	if r.refused == nil && object.OutlookOf(r.err) == object.Passing {
+		return nil
+	}
+	if object.OutlookOf(r.err) == object.Passing {
+		return r.refused
+	}
+	return r.err
 }
 
 // Refusal is why the bucket refuses what is to be sent to a key; nil when it does not. That the bucket is out of reach or busy is no
@@ -19,12 +37,104 @@ func (c *Converger) Refusal(key string, once bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, failed := c.retries[key]
-	if !failed || once && r.told || !slices.ContainsFunc(refusals, func(e error) bool { return errors.Is(r.err, e) }) {
+	if !failed || once && r.told {
 		return nil
 	}
-	if once {
+	why := r.why()
+	if why != nil && once {
 		r.told = true
 		c.retries[key] = r
 	}
-	return r.err
+	return why
+}
+
+// refusedHere reports whether the bucket refuses a key, and it alone: the order of others does not wait for what is to be sent there.
+func (c *Converger) refusedHere(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.retries[key].refused != nil
+}
+
+// excused reports whether the order waits for nothing at a key: it is refused, or what frees it.
+func (c *Converger) excused(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.retries[key].refused != nil || c.retries[c.leaving[key]].refused != nil
+}
+
+// leaves notes that a refused copy would free a key.
+func (c *Converger) leaves(key, from string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, failed := c.retries[key]
+	if !failed || from == "" {
+		return
+	}
+	r.from = from
+	c.retries[key], c.leaving[from] = r, key
+}
+
+// Times between attempts for one key: doubled with each, with jitter; four times as long for what does not change by itself. The server's
+// word counts when it asks for more.
+const (
+	firstPause   = 200 * time.Millisecond
+	maxPause     = time.Minute
+	firstRefused = 500 * time.Millisecond
+	maxRefused   = 5 * time.Minute
+)
+
+// backoff notes a failure and returns when the key may be tried again. first says that it is refused now, and was not before.
+func (c *Converger) backoff(key string, err error) (at int64, tries int, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.retries[key]
+	r.tries++
+	r.err, r.when, r.times = err, time.Now(), r.times+1
+	pause := min(maxPause, firstPause<<min(r.tries-1, 12))
+	if object.OutlookOf(err) != object.RefusedHere {
+		r.times = 0
+	} else {
+		if first = r.refused == nil; first {
+			c.refusing.Add(1)
+		}
+		r.refused = err
+		pause = min(maxRefused, firstRefused<<min(2*(r.tries-1), 12))
+	}
+	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
+	pause = max(pause, object.RetryAfter(err))
+	r.at = c.now() + int64(pause)
+	c.retries[key] = r
+	return r.at, r.tries, first
+}
+
+// recovered forgets the failures of a key: its request was executed after all, or is no longer wanted. It reports whether it was refused.
+func (c *Converger) recovered(key string) (refused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.retries[key]
+	if r.refused != nil {
+		c.refusing.Add(-1)
+	}
+	if c.leaving[r.from] == key {
+		delete(c.leaving, r.from)
+	}
+	delete(c.retries, key)
+	return r.refused != nil
+}
+
+// refusedAgain lets what was refused at or below a prefix be tried at once: somebody waits, who has perhaps done something about it.
+func (c *Converger) refusedAgain(prefix string) {
+	var keys []string
+	c.mu.Lock()
+	for key, r := range c.retries {
+		if below(key, prefix) && r.why() != nil {
+			r.at, r.tries, r.times = 0, 0, 0
+			c.retries[key] = r
+			keys = append(keys, key)
+		}
+	}
+	c.mu.Unlock()
+	for _, key := range keys {
+		c.queue.soon(key, 0)
+	}
 }

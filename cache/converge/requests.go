@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -108,7 +107,8 @@ func (c *Converger) land(key string, begun bool) {
 func (c *Converger) verify(key string) (found *object.Info, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, callTime)
 	defer cancel()
-	if found, err = c.head(ctx, key); err != nil {
+	found, err = c.head(ctx, key)
+	if err = ignoreAlien(err); err != nil {
 		return nil, false, err
 	}
 	agrees := false
@@ -129,7 +129,7 @@ func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, callTime)
 	defer cancel()
 	found, err := c.head(ctx, sent.Key)
-	if err != nil {
+	if err = ignoreAlien(err); err != nil {
 		return false, err
 	}
 	f := foundOther
@@ -329,8 +329,8 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 		if sendErr != nil && fl.sealed != nil && fl.sealed.Size() >= object.MinPart && len(p.Multipart) == 0 {
 			c.noteBegun(p.Key)
 		}
-		if sendErr != nil && fl.pend.Key == key && hadNoEffect(sendErr) {
-			return refused(tx, p, now+int64(c.o.Late))
+		if sendErr != nil && (fl.pend.Key == key || isParkKey(fl.pend.Key)) && hadNoEffect(sendErr) {
+			return refused(tx, p)
 		}
 		if sendErr != nil {
 			return failed(tx, p, now+int64(c.o.Late), final)
@@ -347,9 +347,12 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	c.land(fl.pend.Key, true)
 	if sendErr == nil {
 		c.counts.done(fl)
-		c.recovered(fl.pend.Key)
+		if c.recovered(fl.pend.Key) {
+			c.queue.soon(ParkKey(fl.pend.Ino), 0) // it need not be parked any more
+		}
 	} else {
 		c.failedLocally(fl.pend.Key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
+		c.leaves(fl.pend.Key, fl.pend.Src)
 	}
 	if fl.pend.Key != key {
 		c.queue.soon(fl.pend.Key, 0)
@@ -366,7 +369,7 @@ func (c *Converger) checkRefused(ctx context.Context, fl *flight, refusal error)
 	switch {
 	case errors.Is(refusal, object.ErrRetired):
 		return c.o.Importer.Retired(ctx, fl.pend.Ino)
-	case fl.pend.Op == index.Copy:
+	case fl.pend.Op == index.Copy && !errors.Is(refusal, object.ErrExists):
 		return c.checkSource(fl.pend.Src)
 	}
 	return c.checkCreated(ctx, fl.pend)
@@ -376,6 +379,9 @@ func (c *Converger) checkRefused(ctx context.Context, fl *flight, refusal error)
 // at once, while the key stays closed until no attempt can be executed any more. Otherwise the look after that time decides.
 func (c *Converger) checkCreated(ctx context.Context, sent index.Pend) error {
 	found, err := c.head(ctx, sent.Key)
+	if errors.Is(err, errAlien) {
+		c.failedLocally(sent.Key, err) // nobody need wait until the look after the deadline finds it, too
+	}
 	if err != nil || found == nil || found.Upload != object.ID(sent.Upload) {
 		return nil //nolint:nilerr // the look after the deadline comes in any case
 	}
@@ -471,25 +477,4 @@ func (c *Converger) saveMultipart(key string, upload index.ID, state []byte) err
 	})
 	killpoint.At(killpoint.Parted)
 	return err
-}
-
-// Times between attempts for one key: doubled with each, with jitter. The server's word counts when it asks for more.
-const (
-	firstPause = 200 * time.Millisecond
-	maxPause   = time.Minute
-)
-
-// backoff notes a failure and returns when the key may be tried again.
-func (c *Converger) backoff(key string, err error) (at int64, tries int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.retries[key]
-	r.tries++
-	r.err, r.when = err, time.Now()
-	pause := min(maxPause, firstPause<<min(r.tries-1, 12))
-	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
-	pause = max(pause, object.RetryAfter(err))
-	r.at = c.now() + int64(pause)
-	c.retries[key] = r
-	return r.at, r.tries
 }

@@ -15,6 +15,10 @@ func (w *world) execute(r *simRequest) {
 	if r.executed >= 2 || r.lost && w.now > r.expires {
 		return
 	}
+	if w.forbidden[r.pend.Key] {
+		w.refuse(r)
+		return
+	}
 	r.executed++
 	p := &r.pend
 	old, there := w.store[p.Key]
@@ -73,6 +77,7 @@ func (w *world) answer(r *simRequest) {
 	}
 	switch {
 	case r.status == 200:
+		delete(w.refused, p.Key)
 		w.must(answered(w.idx, p, info, w.now))
 	case r.status == 409 && p.Op == index.Put && w.store[p.Key].upload == p.Upload:
 		p.Fence = max(p.Fence, p.Until)
@@ -96,14 +101,30 @@ func (w *world) lose(r *simRequest) {
 	}
 }
 
+// forbid has the store refuse every write to a key, from now on or no longer.
+func (w *world) forbid(key string) {
+	if w.forbidden[key] = !w.forbidden[key]; !w.forbidden[key] {
+		delete(w.forbidden, key)
+	}
+}
+
+// permit ends all refusals.
+func (w *world) permit() {
+	clear(w.forbidden)
+	clear(w.refused)
+}
+
 // refuse lets the store answer that it did nothing.
 func (w *world) refuse(r *simRequest) {
 	if r.executed > 0 || r.lost {
 		return
 	}
 	w.requests = slices.DeleteFunc(w.requests, func(q *simRequest) bool { return q == r })
+	if w.forbidden[r.pend.Key] {
+		w.refused[r.pend.Key] = w.now + 20
+	}
 	if p, ok := w.idx.pends[r.pend.Key]; ok && p.Upload == r.pend.Upload {
-		w.must(refused(w.idx, p, w.now+w.late))
+		w.must(refused(w.idx, p))
 	}
 }
 
@@ -119,6 +140,7 @@ func (w *world) crash(power bool) {
 		clear(w.inBucket)
 	}
 	w.open = map[index.Ino]int{}
+	clear(w.refused)
 	for _, ino := range slices.Sorted(maps.Keys(w.idx.inodes)) {
 		i := w.idx.inodes[ino]
 		switch {

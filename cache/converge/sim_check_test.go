@@ -179,31 +179,82 @@ func (w *world) destroyed(p *index.Pend, old simObject, there bool) {
 	}
 }
 
+// besides lets everything succeed but what is forbidden, and looks whether the rest is in the bucket.
+func (w *world) besides() {
+	if len(w.forbidden) == 0 {
+		return
+	}
+	w.closeFiles()
+	for range 60 {
+		w.round()
+		if w.failure != "" {
+			return
+		}
+		w.now += 5
+	}
+	for ino, i := range w.idx.inodes {
+		path, linked := w.idx.Path(ino)
+		if !linked || ino == index.Root || i.IsDir() {
+			continue
+		}
+		c, ok := w.contentOf(&i)
+		if o, there := w.store[path]; !w.concerned(path) && (!ok || !there || o.content != c) {
+			w.fail("LATE: %q has %v, %d, want %d: %s", path, there, o.content, c, w.describe())
+		}
+	}
+	for key, o := range w.store {
+		if _, wanted, _ := w.idx.Resolve(key); !wanted && !o.outside && !w.concerned(key) {
+			if h := w.idx.objects[key]; !w.concernedInode(h.Ino) {
+				w.fail("LATE: %q is still there: %s", key, w.describe())
+			}
+		}
+	}
+}
+
+// concerned reports whether what is wanted at a key may have to wait for a forbidden one.
+func (w *world) concerned(key string) bool { return w.forbidden[key] || isParkKey(key) }
+
+// concernedInode reports whether the name of an inode is forbidden.
+func (w *world) concernedInode(ino index.Ino) bool {
+	path, linked := w.idx.Path(ino)
+	return linked && w.concerned(path)
+}
+
+// round is one turn of everybody.
+func (w *world) round() (busy bool) {
+	busy = len(w.requests) > 0
+	for _, key := range w.keys() {
+		if w.work(key) {
+			busy = true
+		}
+	}
+	for _, r := range slices.Clone(w.requests) {
+		if r.lost {
+			if w.now > r.expires {
+				w.requests = slices.DeleteFunc(w.requests, func(q *simRequest) bool { return q == r })
+			}
+			continue
+		}
+		w.execute(r)
+		w.answer(r)
+	}
+	w.check()
+	return busy
+}
+
 // drain lets everything succeed until nothing is to be done, and compares the bucket with the tree.
 func (w *world) drain() {
+	if w.besides(); w.failure != "" {
+		return
+	}
+	w.permit()
 	w.closeFiles()
 	for round := 0; ; round++ {
 		if round > 400 {
 			w.fail("STUCK: %s", w.describe())
 			return
 		}
-		busy := len(w.requests) > 0
-		for _, key := range w.keys() {
-			if w.work(key) {
-				busy = true
-			}
-		}
-		for _, r := range slices.Clone(w.requests) {
-			if r.lost {
-				if w.now > r.expires {
-					w.requests = slices.DeleteFunc(w.requests, func(q *simRequest) bool { return q == r })
-				}
-				continue
-			}
-			w.execute(r)
-			w.answer(r)
-		}
-		w.check()
+		busy := w.round()
 		if w.failure != "" {
 			return
 		}

@@ -16,7 +16,7 @@ var simTime = flag.Duration("sim", 3*time.Second, "how long the random simulatio
 type event struct{ kind, a, b uint16 }
 
 // mode chooses what happens in a run besides calls, work and lost answers.
-type mode struct{ power, outside bool }
+type mode struct{ power, outside, refusals bool }
 
 var simNames = []string{"a", "b", "c", "d/a", "d/b", "e/a", "d", "e"}
 
@@ -76,6 +76,11 @@ var steps = []step{
 			w.refuse(w.requests[n%len(w.requests)])
 		}
 	}},
+	{2, "forbid", func(w *world, a, _ string, _ int) {
+		if w.refusals {
+			w.forbid(a)
+		}
+	}},
 	{10, "tick", func(w *world, _, _ string, n int) { w.now += int64(n % 12) }},
 	{1, "crash", func(w *world, _, _ string, n int) { w.crash(w.powerCuts && n%2 == 0) }},
 	{2, "sync", func(w *world, _, _ string, _ int) { w.sync() }},
@@ -120,7 +125,7 @@ func (e event) apply(w *world) {
 // play runs events and then lets everything come to rest; it returns what went wrong.
 func play(events []event, without rule, m mode) string {
 	w := newWorld(without)
-	w.powerCuts, w.outsiders = m.power, m.outside
+	w.powerCuts, w.outsiders, w.refusals = m.power, m.outside, m.refusals
 	for _, e := range events {
 		e.apply(w)
 		w.check()
@@ -164,7 +169,9 @@ func randomEvents(seed uint64) []event {
 	return events
 }
 
-func modeOf(seed uint64) mode { return mode{power: seed%3 == 1, outside: seed%3 == 2} }
+func modeOf(seed uint64) mode {
+	return mode{power: seed%4 == 1, outside: seed%4 == 2, refusals: seed%4 == 3}
+}
 
 func story(events []event, without rule, m mode) string {
 	var b strings.Builder

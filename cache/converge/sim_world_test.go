@@ -41,6 +41,7 @@ type world struct {
 	without      rule
 	late         int64
 	outsiders    bool
+	refusals     bool
 	powerCuts    bool // the tables of commits below know nothing of calls that a power cut took back
 
 	commits    map[index.Ino][]simCommit // committed contents of each inode, oldest first
@@ -50,6 +51,8 @@ type world struct {
 	theirs     map[uint64]bool    // contents of outsiders
 	inBucket   map[index.Ino]bool // directories that the bucket showed
 	sent       map[index.Op]int
+	forbidden  map[string]bool  // keys at which the store refuses every write
+	refused    map[string]int64 // keys that it refused, and when to try again
 	failure    string
 }
 
@@ -60,6 +63,7 @@ func newWorld(without rule) *world {
 		idx: newSimIndex(), open: map[index.Ino]int{}, store: map[string]simObject{}, without: without, late: 25, now: 1,
 		commits: map[index.Ino][]simCommit{}, superseded: map[uint64]uint64{}, owner: map[uint64]index.Ino{},
 		foreign: map[uint64]bool{}, theirs: map[uint64]bool{}, inBucket: map[index.Ino]bool{}, sent: map[index.Op]int{},
+		forbidden: map[string]bool{}, refused: map[string]int64{},
 	}
 	w.durable = w.idx.clone()
 	return w
@@ -75,7 +79,7 @@ func (w *world) facts() *Facts {
 	return &Facts{
 		Now: w.now, Open: func(ino index.Ino) bool { return w.open[ino] > 0 },
 		Flying:  func(key string) bool { return w.flying(key) != nil },
-		Refused: func(string) bool { return false }, RetryAt: func(string) int64 { return 0 }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
+		Refused: func(key string) bool { return w.refused[key] != 0 }, Refusing: len(w.refused) > 0, Excused: func(key string) bool { return w.refused[key] != 0 }, RetryAt: func(key string) int64 { return w.refused[key] }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
 		without: w.without,
 	}
 }

@@ -36,6 +36,14 @@ type Failure struct {
 	Err      error
 	Attempts int
 	When     time.Time
+	Refused  bool // the bucket refuses it by itself: others do not wait for it
+}
+
+// Blocked is a key that waits for another one.
+type Blocked struct {
+	Key string
+	For string // the key
+	Err error  // why the last request for that one failed; nil: it has not
 }
 
 // Stats is the state of convergence. Counts are since the start.
@@ -47,10 +55,13 @@ type Stats struct {
 	Retries, Errors, Conflicts  int64
 	Locks                       int64     // that were taken
 	Unchecked                   int64     // requests in a bucket with versioning after which the versions could not be listed
-	Failures                    []Failure // newest first, at most maxFailures
+	Refused                     int       // keys that the bucket refuses, each by itself
+	Failures                    []Failure // the refused first, then the newest; at most maxFailures
+	Waiting                     int       // keys that wait for others, by the order of requests
+	Blocked                     []Blocked // some of them, at most maxFailures
 }
 
-// maxFailures bounds Stats.Failures.
+// maxFailures bounds Stats.Failures and Stats.Blocked.
 const maxFailures = 20
 
 // Stats tells the present state.
@@ -66,13 +77,66 @@ func (c *Converger) Stats() (Stats, error) {
 			s.PendingBytes += g.bytes
 		})
 	})
+	if err == nil {
+		s.Waiting, s.Blocked, err = c.blocked()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Flying = len(c.flying)
+	s.Flying, s.Refused = len(c.flying), int(c.refusing.Load())
 	for key, r := range c.retries {
-		s.Failures = append(s.Failures, Failure{Key: key, Err: r.err, Attempts: r.tries, When: r.when})
+		if isParkKey(key) {
+			continue // the file's own key tells
+		}
+		s.Failures = append(s.Failures, Failure{Key: key, Err: r.err, Attempts: r.tries, When: r.when, Refused: r.refused != nil})
 	}
-	sort.Slice(s.Failures, func(a, b int) bool { return s.Failures[a].When.After(s.Failures[b].When) })
+	sort.Slice(s.Failures, func(a, b int) bool {
+		x, y := &s.Failures[a], &s.Failures[b]
+		return x.Refused && !y.Refused || x.Refused == y.Refused && x.When.After(y.When)
+	})
 	s.Failures = s.Failures[:min(len(s.Failures), maxFailures)]
 	return s, err
+}
+
+// blocked describes those that wait for the order of requests.
+func (c *Converger) blocked() (total int, list []Blocked, err error) {
+	total, keys := c.queue.ordered(maxFailures)
+	for _, key := range keys {
+		a, _, err := c.plan(key)
+		if err != nil {
+			return total, list, err
+		}
+		if a.Kind != Wait || len(a.Keys) == 0 || a.Keys[0] == key {
+			continue
+		}
+		w := Blocked{Key: key, For: a.Keys[0]}
+		if isParkKey(w.For) {
+			w.For, w.Err = c.parkedFor(w.For)
+		}
+		c.mu.Lock()
+		if r, failed := c.retries[w.For]; failed && w.Err == nil {
+			w.Err = r.err
+		}
+		c.mu.Unlock()
+		list = append(list, w)
+	}
+	return total, list, nil
+}
+
+// parkedFor is the key of the file that a parking key is for, and why it cannot be parked.
+func (c *Converger) parkedFor(park string) (key string, why error) {
+	key = park
+	c.mu.Lock()
+	why = c.retries[park].err
+	c.mu.Unlock()
+	err := c.o.DB.View(func(tx *index.Tx) error {
+		p, pending, err := tx.Pend(park)
+		if path, linked := tx.Path(p.Ino); err == nil && pending && linked {
+			key = path
+		}
+		return err
+	})
+	if why == nil {
+		why = err
+	}
+	return key, why
 }

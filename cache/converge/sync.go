@@ -19,7 +19,8 @@ type Progress struct {
 // waiter is a running Sync. Keys at or below its prefix do not wait for quiet, nor do the keys that those wait for.
 type waiter struct {
 	prefix string
-	mark   index.Ino     // inodes with larger numbers were made after Sync began
+	mark   index.Ino // inodes with larger numbers were made after Sync began
+	begun  time.Time
 	wake   chan struct{} // has a token when hits are new, or a walk went on
 
 	// Guarded by Converger.mu.
@@ -154,9 +155,10 @@ func (w *waiter) signal() {
 
 // Sync returns when the bucket has what was committed at or below a key ("" is everything, "dir/" or "dir" a directory) when it
 // was called, names and deletes included, and what the order rule puts before them. A newer state of the same name will do. Files
-// that are being written are sealed as they are. It retries for as long as ctx lives. progress, when set, is called now and then.
+// that are being written are sealed as they are. It retries for as long as ctx lives, what was refused before at once, and ends with a
+// *RefusedError when all that is left is refused by the bucket, or waits for that. progress, when set, is called now and then.
 func (c *Converger) Sync(ctx context.Context, prefix string, progress func(Progress)) error {
-	w := &waiter{prefix: prefix, extra: map[string]struct{}{}, wake: make(chan struct{}, 1)}
+	w := &waiter{prefix: prefix, extra: map[string]struct{}{}, wake: make(chan struct{}, 1), begun: time.Now()}
 	c.join(w)
 	defer c.part(w)
 	if err := c.awaitWalks(ctx, w); err != nil {
@@ -166,6 +168,7 @@ func (c *Converger) Sync(ctx context.Context, prefix string, progress func(Progr
 	if err != nil {
 		return err
 	}
+	c.refusedAgain(w.prefix)
 	checked := time.Now()
 	for hits := []string(nil); ; hits = c.takeHits(w) {
 		if pause := recheck(len(w.goals)); time.Since(checked) >= pause {
@@ -181,6 +184,9 @@ func (c *Converger) Sync(ctx context.Context, prefix string, progress func(Progr
 			if left, err := c.setParked(w); err != nil || !left {
 				return err
 			}
+		}
+		if err := c.refusedAll(w); err != nil {
+			return err
 		}
 		if err := c.pause(ctx, w, recheck(len(w.goals))); err != nil {
 			return err

@@ -48,8 +48,11 @@ type Facts struct {
 	RetryAt func(key string) int64
 	// Since is when a key was first seen to wait for quiet; 0: not yet.
 	Since func(key string) int64
-	// Refused reports whether the service said that the request for a key need not be repeated; nobody waits for it then.
+	// Refused reports whether the bucket refuses a key, and it alone: the order does not wait for what is to be sent there.
 	Refused func(key string) bool
+	// Refusing reports whether there is any such key, and Excused whether one of them is what a key waits for: it is in nobody's way.
+	Refusing bool
+	Excused  func(key string) bool
 	// Urgent reports whether a key is not to wait for quiet.
 	Urgent func(key string) bool
 

@@ -99,6 +99,19 @@ func (s *schedule) stopWaitingLocked(k *slot) {
 	delete(s.scouts, k)
 }
 
+// ordered counts the keys that wait for the order, and names some.
+func (s *schedule) ordered(some int) (total int, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range []orderHeap{s.order, s.publish} {
+		total += len(h)
+		for n := 0; n < len(h) && len(keys) < some; n++ {
+			keys = append(keys, h[n].key)
+		}
+	}
+	return total, keys
+}
+
 // keepScoutsLocked lets the first of those that wait for the order look, when there is no scout.
 func (s *schedule) keepScoutsLocked() {
 	if len(s.scouts) == 0 && len(s.order) > 0 {

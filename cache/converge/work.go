@@ -170,13 +170,6 @@ func (c *Converger) settle(key string) {
 	}
 }
 
-// recovered forgets the failures of a key: its request was executed after all, or is no longer wanted.
-func (c *Converger) recovered(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.retries, key)
-}
-
 // settled ends the work on a key that is out of the durable queue.
 func (c *Converger) settled(key string) {
 	c.recovered(key)
@@ -194,7 +187,7 @@ func (c *Converger) contentMoved() {
 	defer c.front.Unlock()
 	front, key, gone := uint64(math.MaxUint64), "", ""
 	err := c.o.DB.View(func(tx *index.Tx) error {
-		p := &planner{v: tx, f: &c.fixed}
+		p := &planner{v: tx, f: c.facts()}
 		if seq, first, ok := p.firstUnsent(0); ok {
 			front = seq
 			key, _ = tx.Path(first.Ino)
@@ -257,7 +250,10 @@ func (c *Converger) look(p index.Pend) error {
 	ctx, cancel := context.WithTimeout(c.ctx, callTime)
 	defer cancel()
 	found, err := c.head(ctx, p.Key)
-	if err != nil {
+	if p.IfAbsent && errors.Is(err, errAlien) {
+		return err // it has no place before that is gone
+	}
+	if err = ignoreAlien(err); err != nil {
 		return err
 	}
 	killpoint.At(killpoint.Looked)
@@ -298,7 +294,18 @@ func (c *Converger) abort(ctx context.Context, p *index.Pend) {
 	}
 }
 
-// head looks at a key; nil means that nothing is there.
+// errAlien says that a key holds what is no object as a program could have made it, which is never shown: a symbolic link of OSS's own.
+var errAlien = object.ErrSymlink
+
+// ignoreAlien takes what is not shown for nothing: of an object that was there nothing is left.
+func ignoreAlien(err error) error {
+	if errors.Is(err, errAlien) {
+		return nil
+	}
+	return err
+}
+
+// head looks at a key; nil means that nothing is there, or errAlien.
 func (c *Converger) head(ctx context.Context, key string) (*object.Info, error) {
 	info, err := c.o.Store.Head(ctx, key)
 	switch {
@@ -339,7 +346,10 @@ func (c *Converger) failedLocally(key string, err error) int64 {
 		return c.now() + int64(netSafety)
 	}
 	c.counts.errors.Add(1)
-	at, tries := c.backoff(key, err)
+	at, tries, first := c.backoff(key, err)
+	if first {
+		c.contentMoved() // nobody waits for it any more
+	}
 	level := c.log.Warn
 	if tries == 1 && object.Retryable(err) || errors.Is(err, object.ErrLocked) {
 		level = c.log.Info

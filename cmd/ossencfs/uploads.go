@@ -16,7 +16,10 @@ type uploadStatus struct {
 	Errors        int64           `json:"errors"`
 	Conflicts     int64           `json:"conflicts"` // files of which both versions were kept
 	LeftOut       int             `json:"left_out"`  // objects in listed directories that cannot be shown
-	Failures      []uploadFailure `json:"failures"`  // tried again for as long as it takes
+	Refused       int             `json:"refused"`   // names that the bucket refuses, each by itself
+	Failures      []uploadFailure `json:"failures"`  // tried again for as long as it takes; the refused first
+	Waiting       int             `json:"waiting"`   // names that wait for others, by the order of requests
+	Blocked       []uploadBlock   `json:"blocked"`   // some of them
 	CacheUsed     int64           `json:"cache_used_bytes"`
 	CacheLimit    int64           `json:"cache_limit_bytes"`
 	OpenFiles     int             `json:"open_files"`
@@ -38,6 +41,14 @@ type uploadFailure struct {
 	Error    string    `json:"error"`
 	Attempts int       `json:"attempts"`
 	When     time.Time `json:"when"`
+	Refused  bool      `json:"refused"` // others do not wait for it
+}
+
+// uploadBlock is a file that waits for another one to be in the bucket.
+type uploadBlock struct {
+	Path  string `json:"path"`
+	For   string `json:"waits_for"`
+	Error string `json:"error,omitempty"` // why the last request for that one failed
 }
 
 // status asks the cache.
@@ -50,8 +61,12 @@ func (s *session) status() uploadStatus {
 		Retries: c.Retries, Errors: c.Errors, Conflicts: c.Conflicts, LeftOut: c.LeftOut, Failures: make([]uploadFailure, 0, len(c.Failures)),
 		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, OpenFiles: c.OpenFiles, Replayed: c.Replayed, Disk: c.Disk,
 	}
+	u.Refused, u.Waiting, u.Blocked = c.Refused, c.Waiting, make([]uploadBlock, 0, len(c.Blocked))
 	for _, f := range c.Failures {
 		u.Failures = append(u.Failures, uploadFailure(f))
+	}
+	for _, b := range c.Blocked {
+		u.Blocked = append(u.Blocked, uploadBlock(b))
 	}
 	return u
 }
@@ -66,7 +81,7 @@ func (u *uploadStatus) write(w *printer) {
 		w.printf("; %d requests under way, %s/s", u.UnderWay, formatSize(u.SentPerSecond))
 	}
 	w.printf("\n  done        %s sent; %d PUT, %d COPY, %d DELETE, %d tags\n", formatSize(u.SentBytes), u.Requests.Put, u.Requests.Copy, u.Requests.Delete, u.Requests.Tag)
-	w.printf("  trouble     %d errors, %d retries, %d conflicts\n", u.Errors, u.Retries, u.Conflicts)
+	w.printf("  trouble     %d errors, %d retries, %d conflicts, %d refused\n", u.Errors, u.Retries, u.Conflicts, u.Refused)
 	for i, f := range u.Failures {
 		if i == maxFailuresShown {
 			w.printf("              and %d more\n", len(u.Failures)-i)
@@ -74,11 +89,27 @@ func (u *uploadStatus) write(w *printer) {
 		}
 		w.printf("              %s: %s (%d attempts)\n", f.Path, f.Error, f.Attempts)
 	}
+	u.writeBlocked(w)
 	if u.LeftOut > 0 {
 		w.printf("  left out    %d objects whose names cannot be shown; the log names the first of each directory\n", u.LeftOut)
 	}
 	w.printf("  cache       %s of %s; %s open\n", formatSize(u.CacheUsed), formatSize(u.CacheLimit), files(int64(u.OpenFiles)))
 	if u.Disk != "" {
 		w.printf("  disk        %s\n", u.Disk)
+	}
+}
+
+// writeBlocked shows what waits for what.
+func (u *uploadStatus) writeBlocked(w *printer) {
+	if u.Waiting == 0 {
+		return
+	}
+	w.printf("  waiting     %s for others\n", files(int64(u.Waiting)))
+	for _, b := range u.Blocked[:min(len(u.Blocked), maxFailuresShown)] {
+		why := ""
+		if b.Error != "" {
+			why = ": " + b.Error
+		}
+		w.printf("              %s for %s%s\n", b.Path, b.For, why)
 	}
 }
