@@ -212,7 +212,7 @@ func TestFaultsEverywhere(t *testing.T) {
 		case 3:
 			return fault{late: 30 * time.Millisecond}
 		case 4:
-			return fault{refuse: object.ErrDenied}
+			return fault{refuse: object.ErrQuota}
 		}
 		return fault{}
 	})

@@ -67,7 +67,7 @@ func (g *goal) atRisk(tx *index.Tx, key string, mark index.Ino) (bool, error) {
 	return p.Op == index.Delete || p.Ino != g.ino && p.Ino <= mark, nil
 }
 
-// eachGoal walks the queued keys at or below prefix that are not as they should be.
+// eachGoal walks the queued keys at or below prefix that are not as they should be. A parking key that is needed is as it should be.
 func eachGoal(tx *index.Tx, prefix string, fn func(key string, g goal)) error {
 	var failed error
 	err := tx.Queue(strings.TrimSuffix(prefix, "/"), "", func(key string) bool {
@@ -75,7 +75,7 @@ func eachGoal(tx *index.Tx, prefix string, fn func(key string, g goal)) error {
 			return true
 		}
 		g, done, err := goalOf(tx, key)
-		if err == nil && !done {
+		if err == nil && !done && !(isParkKey(key) && parkNeeded(tx, key)) {
 			fn(key, g)
 		}
 		failed = err
@@ -124,7 +124,7 @@ func (c *Converger) setParked(w *waiter) (left bool, err error) {
 	var keys []string
 	err = c.o.DB.View(func(tx *index.Tx) error {
 		return eachGoal(tx, strings.TrimSuffix(ParkPrefix, "/"), func(key string, _ goal) {
-			if isParkKey(key) && !parkNeeded(tx, key) {
+			if isParkKey(key) {
 				keys = append(keys, key)
 			}
 		})

@@ -135,13 +135,3 @@ func follow(r io.Reader, tell func(event)) (event, error) {
 		tell(e)
 	}
 }
-
-// tellUploads shows the progress of uploads. The bar's end is the largest amount that was ever pending.
-func (c *call) tellUploads() (tell func(event), finish func()) {
-	bar := c.newProgress(1, "uploading", false)
-	most := int64(0)
-	return func(e event) {
-		most = max(most, e.PendingBytes)
-		bar.set(most-e.PendingBytes, most, "uploading "+files(e.PendingFiles))
-	}, bar.finish
-}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"time"
+
+	"github.com/ossencfs/ossencfs/cache"
 )
 
 // The control socket speaks HTTP with JSON:
@@ -23,13 +26,20 @@ import (
 
 // event is a line of an answer.
 type event struct {
-	PendingFiles int64    `json:"pending_files"`
-	PendingBytes int64    `json:"pending_bytes"`
-	Done         bool     `json:"done,omitempty"`
-	Left         int64    `json:"left,omitempty"` // files left for the next mount, with done
-	Error        string   `json:"error,omitempty"`
-	Code         int      `json:"code,omitempty"`
-	Hints        []string `json:"hints,omitempty"`
+	PendingFiles int64 `json:"pending_files"`
+	PendingBytes int64 `json:"pending_bytes"`
+
+	PerSecond int64           `json:"sent_bytes_per_second,omitempty"`
+	Why       []uploadFailure `json:"why,omitempty"`     // some of what fails
+	Waiting   int             `json:"waiting,omitempty"` // names that wait for others
+	Disk      string          `json:"disk,omitempty"`    // what is wrong with the disk of the cache
+	Refused   []uploadFailure `json:"refused,omitempty"` // with the last line: what the bucket refuses
+
+	Done  bool     `json:"done,omitempty"`
+	Left  int64    `json:"left,omitempty"` // files left for the next mount, with done
+	Error string   `json:"error,omitempty"`
+	Code  int      `json:"code,omitempty"`
+	Hints []string `json:"hints,omitempty"`
 }
 
 // request is the body of a POST.
@@ -39,6 +49,9 @@ type request struct {
 
 	Executable string `json:"executable,omitempty"`
 }
+
+// maxWhy is how many failures a waiting command is told of.
+const maxWhy = 3
 
 // progressEvery is how often a waiting command is told how far it is.
 const progressEvery = 200 * time.Millisecond
@@ -104,7 +117,7 @@ func (s *session) handleUnmount(w http.ResponseWriter, r *http.Request) {
 		e := s.endEvent(err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		e.Left = s.result.left
+		e.Left, e.Refused = s.result.left, s.result.refused
 		return e
 	})
 }
@@ -124,7 +137,8 @@ func (s *session) stream(w http.ResponseWriter, r *http.Request, done <-chan err
 			return
 		case <-tick.C:
 			st := s.status()
-			e = event{PendingFiles: st.PendingFiles, PendingBytes: st.PendingBytes}
+			e = event{PendingFiles: st.PendingFiles, PendingBytes: st.PendingBytes, PerSecond: st.SentPerSecond, Waiting: st.Waiting, Disk: st.Disk,
+				Why: st.Failures[:min(len(st.Failures), maxWhy)]}
 		}
 		if err := errors.Join(enc.Encode(e), flush.Flush()); err != nil || e.Done || e.Error != "" {
 			return
@@ -137,8 +151,19 @@ func (s *session) endEvent(err error) event {
 	if err == nil {
 		return event{Done: true}
 	}
-	f := explain(err)
-	return event{Error: f.Error(), Code: f.code, Hints: f.hints}
+	refused := new(cache.RefusedError)
+	if !errors.As(err, &refused) {
+		f := explain(err)
+		return event{Error: f.Error(), Code: f.code, Hints: f.hints}
+	}
+	e := event{Error: "the bucket refuses " + files(int64(len(refused.Files))), Code: exitPending, Hints: explain(refused.Files[0].Err).hints}
+	if refused.Waiting > 0 {
+		e.Error += fmt.Sprintf(", and %d more wait for that", refused.Waiting)
+	}
+	for _, f := range refused.Files {
+		e.Refused = append(e.Refused, uploadFailure{Path: "/" + f.Key, Error: f.Err.Error(), Refused: true})
+	}
+	return e
 }
 
 func readRequest(w http.ResponseWriter, r *http.Request) (request, bool) {

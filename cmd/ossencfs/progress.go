@@ -11,23 +11,36 @@ import (
 // progress shows how far a transfer is: a bar on a terminal, nothing elsewhere. The zero value shows nothing.
 type progress struct{ bar *progressbar.ProgressBar }
 
+// ofBytes are the options of a bar of a transfer, and ofPending of one whose length changes while it is shown: neither its rate nor its end
+// can be told from that.
+var (
+	ofBytes   = []progressbar.Option{progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionShowCount()}
+	ofPending = []progressbar.Option{progressbar.OptionSetPredictTime(false)}
+)
+
 // newProgress makes a bar of a number of bytes, -1 when it is not known.
 func (c *call) newProgress(total int64, label string, silent bool) progress {
+	return c.newBar(total, label, silent, ofBytes)
+}
+
+func (c *call) newBar(total int64, label string, silent bool, kind []progressbar.Option) progress {
 	f := c.stderr.terminal()
 	if silent || f == nil {
 		return progress{}
 	}
-	return progress{bar: progressbar.NewOptions64(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(f),
 		progressbar.OptionSetDescription(terminal.Text(label)),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionUseIECUnits(true),
-		progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionSetSpinnerChangeInterval(0))} // the library's goroutine for it has a data race
+		progressbar.OptionSetSpinnerChangeInterval(0), // the library's goroutine for it has a data race
+	}
+	return progress{bar: progressbar.NewOptions64(total, append(options, kind...)...)}
 }
+
+// shown reports whether anybody sees it.
+func (p progress) shown() bool { return p.bar != nil }
 
 // add moves the bar on by n bytes.
 func (p progress) add(n int64) {

@@ -47,8 +47,9 @@ type session struct {
 
 // result is how a session ended.
 type result struct {
-	left int64 // files that are not in the bucket yet
-	err  error
+	left    int64           // files that are not in the bucket yet
+	refused []uploadFailure // some of them, and why the bucket refuses them
+	err     error
 }
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
@@ -200,9 +201,14 @@ func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 // closeCache ends the cache and notes how much is left. That uploads were cut short on request is no error.
 func (s *session) closeCache(ctx context.Context, mode cache.CloseMode) error {
 	err := s.cache.Close(ctx, mode)
-	left := s.status().PendingFiles
+	st := s.status()
 	s.mu.Lock()
-	s.result.left = left
+	s.result.left = st.PendingFiles
+	for _, f := range st.Failures {
+		if f.Refused {
+			s.result.refused = append(s.result.refused, f)
+		}
+	}
 	s.mu.Unlock()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil

@@ -8,10 +8,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 func syncCommand() *command {
-	return &command{name: "sync", usage: syncUsage, run: runSync}
+	return &command{name: "sync", usage: syncUsage, run: runSync, options: []option{timeoutOption}}
 }
 
 func runSync(ctx context.Context, c *call) error {
@@ -22,12 +23,24 @@ func runSync(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	r := c.read()
+	limit := r.duration("timeout")
+	if r.err != nil {
+		return r.err
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tell, finish := c.tellUploads()
-	_, err = rec.order(ctx, "sync", request{Path: rel}, tell)
+	var last event
+	limited, cancel := withTimeout(ctx, limit)
+	defer cancel()
+	e, err := rec.order(limited, "sync", request{Path: rel}, func(e event) { last = e; tell(e) })
 	finish()
+	c.tellRefused(e)
 	switch {
+	case ctx.Err() == nil && limited.Err() != nil:
+		return fail(exitPending, fmt.Errorf("the bucket does not have %s after %v: %s", filepath.Join(rec.Mountpoint, rel), limit, last.waitingLine()),
+			"the uploads go on in the background; `ossencfs status` shows them")
 	case errors.Is(err, errGone):
 		return fail(exitMountPoint, fmt.Errorf("the mount at %s is dead: %w", rec.Mountpoint, err), "mount it again; what it had not uploaded is in its cache folder")
 	case ctx.Err() != nil:
@@ -37,6 +50,17 @@ func runSync(ctx context.Context, c *call) error {
 	}
 	c.stdout.printf("the bucket has %s\n", filepath.Join(rec.Mountpoint, rel))
 	return nil
+}
+
+// timeoutOption bounds what a command waits for.
+var timeoutOption = option{name: "timeout", arg: "DURATION", def: "0s", cli: true}
+
+// withTimeout bounds a context; 0 is no bound.
+func withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // sessionAbove finds the session that a path is in, and the path in its mount.

@@ -12,7 +12,7 @@ import (
 )
 
 func umountCommand() *command {
-	return &command{name: "umount", usage: umountUsage, run: runUmount, options: []option{{name: "now", cli: true}}}
+	return &command{name: "umount", usage: umountUsage, run: runUmount, options: []option{{name: "now", cli: true}, timeoutOption}}
 }
 
 // namedMount is the folder that the argument names, and the record of what is mounted there; nil for nothing of ours.
@@ -29,7 +29,7 @@ func runUmount(ctx context.Context, c *call) error {
 		return err
 	}
 	r := c.read()
-	now := r.is("now")
+	now, limit := r.is("now"), r.duration("timeout")
 	if r.err != nil {
 		return r.err
 	}
@@ -47,8 +47,14 @@ func runUmount(ctx context.Context, c *call) error {
 		defer unix.Close(process)
 	}
 	tell, finish := c.tellUploads()
-	last, err := rec.order(ctx, "unmount", request{Now: now}, tell)
+	limited, cancel := withTimeout(ctx, limit)
+	defer cancel()
+	last, err := rec.order(limited, "unmount", request{Now: now}, tell)
+	if ctx.Err() == nil && limited.Err() != nil { // what is left stays for the next mount
+		last, err = rec.order(ctx, "unmount", request{Now: true}, tell)
+	}
 	finish()
+	c.tellRefused(last)
 	switch {
 	case errors.Is(err, errGone):
 		return c.umountWithoutSession(dir)

@@ -134,13 +134,14 @@ example:
     ossencfs upgrade /mnt/backup
 `
 
-const umountUsage = `usage: ossencfs umount [--now] DIR
+const umountUsage = `usage: ossencfs umount [--now] [--timeout DURATION] DIR
 
-Unmounts DIR, uploads what is pending, with a progress bar, and returns when the bucket has everything. Ctrl-C ends only
-this command: the uploads go on.
+Unmounts DIR, uploads what is pending, with a progress bar or a line every ten seconds, and returns when the bucket has everything, or refuses
+what is left: then it says what, and the exit code is 3. Ctrl-C ends only this command: the uploads go on.
 
     --now                       do not upload; say how many files are left. The next mount with the same cache
                                 folder uploads them. The exit code is 3 when some are left
+    --timeout DURATION          upload for so long, and then do as --now does
 
 example:
     ossencfs umount /mnt/bucket
@@ -159,10 +160,13 @@ example:
     ossencfs status --watch
 `
 
-const syncUsage = `usage: ossencfs sync PATH
+const syncUsage = `usage: ossencfs sync [--timeout DURATION] PATH
 
 Returns when the bucket has everything at and below PATH in a mount: content, attributes, names and removals. Uploads
-start at once. A lost network is waited for; Ctrl-C ends only the waiting.
+start at once. A lost network is waited for, and a line every ten seconds, or the progress bar, says why it takes time; Ctrl-C ends only the
+waiting. When the bucket refuses all that is left, it says what and why, and the exit code is 3.
+
+    --timeout DURATION          wait for so long at most; the exit code is 3 when something is left
 
 example:
     ossencfs sync /mnt/bucket/photos
