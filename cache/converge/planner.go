@@ -174,14 +174,14 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 		return send
 	}
 	if recorded && h.Ino == w.Ino && h.Gen == w.Gen {
-		if h.XattrVer == w.XattrVer && !p.tightens(key, h, w) {
+		if h.XattrVer == w.XattrVer && !p.tightens(key, h, w) && !p.anew(key, h) {
 			send.Pend.Op, send.Pend.IfAbsent = index.Tag, false
 			return send
 		}
 		return p.put(send, w)
 	}
 	s, ok := p.home(w)
-	if ok && s.Key != key && s.XattrVer == w.XattrVer && !p.tightens(key, &s, w) {
+	if ok && s.Key != key && s.XattrVer == w.XattrVer && !p.tightens(key, &s, w) && !p.anew(key, &s) {
 		send.Pend.Op, send.Pend.Src, send.Pend.SrcETag = index.Copy, s.Key, s.ETag
 		return send
 	}
@@ -196,6 +196,12 @@ func (p *planner) deliver(key string, w *index.Inode, h *index.Object, recorded 
 // from being read or replaced, a tag is all that there is.
 func (p *planner) tightens(key string, h *index.Object, w *index.Inode) bool {
 	return h.AttrVer < w.Tight && h.State == object.StateAuthentic && w.Size <= object.SmallFile && !p.f.Refused(key)
+}
+
+// anew reports whether an object of ours is stored anew because a tag or a copy of it was refused for what it is. What others wrote is not: it would
+// become ours.
+func (p *planner) anew(key string, h *index.Object) bool {
+	return p.f.Refusing && h.State == object.StateAuthentic && p.f.Whole(key)
 }
 
 // put sends content from the local cache, where it must be.

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -55,6 +56,14 @@ func (c *Converger) refusedHere(key string) bool {
 	return c.retries[key].refused != nil
 }
 
+// whole reports whether a tag or a copy was refused for what the object is. Its content can still be stored anew.
+func (c *Converger) whole(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	why := c.retries[key].refused
+	return errors.Is(why, object.ErrTagRoom) || errors.Is(why, object.ErrInvalid)
+}
+
 // excused reports whether the order waits for nothing at a key: it is refused, or what frees it.
 func (c *Converger) excused(key string) bool {
 	c.mu.Lock()
@@ -83,6 +92,13 @@ const (
 	maxRefused   = 5 * time.Minute
 )
 
+// damagedFor is how often bytes must be damaged on their way before they are taken to be damaged where they are.
+const damagedFor = 4
+
+func isDamage(err error) bool {
+	return errors.Is(err, object.ErrBadDigest) || errors.Is(err, object.ErrTruncated)
+}
+
 // backoff notes a failure and returns when the key may be tried again. first says that it is refused now, and was not before.
 func (c *Converger) backoff(key string, err error) (at int64, tries int, first bool) {
 	c.mu.Lock()
@@ -91,14 +107,14 @@ func (c *Converger) backoff(key string, err error) (at int64, tries int, first b
 	r.tries++
 	r.err, r.when, r.times = err, time.Now(), r.times+1
 	pause := min(maxPause, firstPause<<min(r.tries-1, 12))
-	if object.OutlookOf(err) != object.RefusedHere {
+	if object.OutlookOf(err) != object.RefusedHere && !(isDamage(err) && r.tries >= damagedFor) {
 		r.times = 0
 	} else {
 		if first = r.refused == nil; first {
 			c.refusing.Add(1)
 		}
 		r.refused = err
-		pause = min(maxRefused, firstRefused<<min(2*(r.tries-1), 12))
+		pause = min(maxRefused, firstRefused<<min(2*(r.times-1), 12))
 	}
 	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
 	pause = max(pause, object.RetryAfter(err))

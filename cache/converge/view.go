@@ -53,6 +53,8 @@ type Facts struct {
 	// Refusing reports whether there is any such key, and Excused whether one of them is what a key waits for: it is in nobody's way.
 	Refusing bool
 	Excused  func(key string) bool
+	// Whole reports whether the bucket does with the whole content only what is wanted at a key: it takes no tag there, or copies no such object.
+	Whole func(key string) bool
 	// Urgent reports whether a key is not to wait for quiet.
 	Urgent func(key string) bool
 

@@ -104,6 +104,20 @@ func load(t testing.TB, env *testenv.Env, files int) map[string]bool {
 	return want
 }
 
+// wantLoad compares the bucket with what a load left.
+func wantLoad(t testing.TB, env *testenv.Env, want map[string]bool) {
+	t.Helper()
+	for _, key := range env.Keys() {
+		if strings.HasPrefix(key, "load/") && !want[key] {
+			t.Errorf("the bucket still has %q", key)
+		}
+		delete(want, key)
+	}
+	for key := range want {
+		t.Errorf("the bucket does not have %q", key)
+	}
+}
+
 // TestLoadBesideRefusedKeys: a hundred keys that the bucket refuses, for every kind of reason and in every kind of request, hold back nothing of a
 // thousand files that are written, renamed and deleted meanwhile, and nobody who waits for these. Later all are as they should be.
 func TestLoadBesideRefusedKeys(t *testing.T) {
@@ -124,15 +138,7 @@ func TestLoadBesideRefusedKeys(t *testing.T) {
 	if err := syncErr(t, env, "load"); err != nil {
 		t.Fatalf("sync of what is not concerned: %v\n%+v", err, env.Cache.Status())
 	}
-	for _, key := range env.Keys() {
-		if strings.HasPrefix(key, "load/") && !want[key] {
-			t.Errorf("the bucket still has %q", key)
-		}
-		delete(want, key)
-	}
-	for key := range want {
-		t.Errorf("the bucket does not have %q", key)
-	}
+	wantLoad(t, env, want)
 	refused := new(cache.RefusedError)
 	if err := syncErr(t, env, ""); !errors.As(err, &refused) {
 		t.Fatalf("sync of all: %v", err)
