@@ -135,7 +135,16 @@ var oddCalls = []func(path string) error{
 // TestOddObjects: a bucket full of what no program on a mount makes, all of which programs try to change in every way, keeps nothing of other
 // files from the bucket, and nobody waits without an end.
 func TestOddObjects(t *testing.T) {
-	env := testenv.New(t, options())
+	t.Run("not believed", func(t *testing.T) { oddObjects(t, options()) })
+	t.Run("accepted", func(t *testing.T) {
+		o := options()
+		o.Object.Trust.AcceptForeign = []string{"odd/"}
+		oddObjects(t, o)
+	})
+}
+
+func oddObjects(t *testing.T, o testenv.Options) {
+	env := testenv.New(t, o)
 	bucket := others(t, env)
 	each := 70 / len(oddCalls)
 	if testing.Short() {
