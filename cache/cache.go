@@ -182,14 +182,14 @@ func (c *Cache) Close(ctx context.Context, mode CloseMode) error {
 }
 
 // sealOpen seals what is open for writing: RELEASE may not come any more when the mount has ended. Without all it leaves out what is
-// larger than the cache and still being written.
+// larger than the cache and still being written. What there is no room for is sealed when it is uploaded, or at the next start.
 func (c *Cache) sealOpen(ctx context.Context, all bool) error {
 	var errs []error
 	for _, ino := range append(c.opens.writing(), c.resealer.left()...) {
 		if !all && c.opens.count(ino).writers > 0 && c.bodies.Staged(ino) {
 			continue
 		}
-		if err := c.seal(ctx, ino); err != nil {
+		if err := c.seal(ctx, ino); err != nil && !isNoRoom(err) {
 			errs = append(errs, fmt.Errorf("seal %s: %w", c.PathOf(ino), err))
 		}
 	}

@@ -83,7 +83,23 @@ func (b bodies) Seal(ctx context.Context, ino index.Ino) error {
 	if b.Staged(ino) && b.writing(ino) {
 		return errStreaming
 	}
-	return b.Store.Seal(ctx, ino)
+	return noRoom(b.Store.Seal(ctx, ino))
+}
+
+// Fetch brings the whole content into the cache.
+func (b bodies) Fetch(ctx context.Context, ino index.Ino) error {
+	return noRoom(b.Store.Fetch(ctx, ino))
+}
+
+// isNoRoom reports whether the local disk or the cache is full.
+func isNoRoom(err error) bool { return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrDiskFull) }
+
+// noRoom tells converge that the local disk or the cache is full.
+func noRoom(err error) error {
+	if isNoRoom(err) {
+		return fmt.Errorf("%w: %w", converge.ErrNoRoom, err)
+	}
+	return err
 }
 
 // OpenSealed opens the ciphertext of a generation.

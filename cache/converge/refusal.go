@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
 
@@ -16,19 +17,26 @@ type retry struct {
 	refused error  // the last failure that concerns this key alone (object.RefusedHere), whatever failed since
 	times   int    // how often in a row it was refused
 	from    string // of a refused copy: what it would make free
+	parked  string // where the content was sent, or was to be sent, instead
 	when    time.Time
 	told    bool // by fsync
 }
 
+// ErrNoRoom says that this machine has no room for what a request needs here: sealed content, or content from the bucket. It is what Bodies
+// fail with then.
+var ErrNoRoom = errors.New("no room on this machine")
+
 // why is what somebody has to do something about; nil: nothing.
 func (r *retry) why() error {
-	if r.refused == nil && object.OutlookOf(r.err) == object.Passing {
-		return nil
-	}
-	if object.OutlookOf(r.err) == object.Passing {
+	if object.OutlookOf(r.err) == object.Passing && !errors.Is(r.err, ErrNoRoom) {
 		return r.refused
 	}
 	return r.err
+}
+
+// hopeless reports whether an attempt will fail like the last ones did, for what is about this key.
+func (r *retry) hopeless() bool {
+	return r.refused != nil || errors.Is(r.err, ErrNoRoom) && r.times >= sureTries
 }
 
 // Refusal is why the bucket refuses what is to be sent to a key; nil when it does not. That the bucket is out of reach or busy is no
@@ -71,16 +79,21 @@ func (c *Converger) excused(key string) bool {
 	return c.retries[key].refused != nil || c.retries[c.leaving[key]].refused != nil
 }
 
-// leaves notes that a refused copy would free a key.
-func (c *Converger) leaves(key, from string) {
+// attempted notes what became of a failed request for a key: what a copy would free, and where content was sent instead.
+func (c *Converger) attempted(key string, p *index.Pend) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, failed := c.retries[key]
-	if !failed || from == "" {
+	switch {
+	case !failed:
 		return
+	case p.Key != key && isParkKey(p.Key):
+		r.parked = p.Key
+	case p.Key == key && p.Src != "":
+		r.from = p.Src
+		c.leaving[p.Src] = key
 	}
-	r.from = from
-	c.retries[key], c.leaving[from] = r, key
+	c.retries[key] = r
 }
 
 // Times between attempts for one key: doubled with each, with jitter; four times as long for what does not change by itself. The server's
@@ -107,9 +120,11 @@ func (c *Converger) backoff(key string, err error) (at int64, tries int, first b
 	r.tries++
 	r.err, r.when, r.times = err, time.Now(), r.times+1
 	pause := min(maxPause, firstPause<<min(r.tries-1, 12))
-	if object.OutlookOf(err) != object.RefusedHere && !(isDamage(err) && r.tries >= damagedFor) {
+	switch here := object.OutlookOf(err) == object.RefusedHere || isDamage(err) && r.tries >= damagedFor; {
+	case errors.Is(err, ErrNoRoom): // it keeps its place in the order
+	case !here:
 		r.times = 0
-	} else {
+	default:
 		if first = r.refused == nil; first {
 			c.refusing.Add(1)
 		}
@@ -123,10 +138,9 @@ func (c *Converger) backoff(key string, err error) (at int64, tries int, first b
 	return r.at, r.tries, first
 }
 
-// recovered forgets the failures of a key: its request was executed after all, or is no longer wanted. It reports whether it was refused.
-func (c *Converger) recovered(key string) (refused bool) {
+// recovered forgets the failures of a key: its request was executed after all, or is no longer wanted.
+func (c *Converger) recovered(key string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	r := c.retries[key]
 	if r.refused != nil {
 		c.refusing.Add(-1)
@@ -135,7 +149,10 @@ func (c *Converger) recovered(key string) (refused bool) {
 		delete(c.leaving, r.from)
 	}
 	delete(c.retries, key)
-	return r.refused != nil
+	c.mu.Unlock()
+	if r.parked != "" {
+		c.queue.soon(r.parked, 0) // it need not be there any more
+	}
 }
 
 // refusedAgain lets what was refused at or below a prefix be tried at once: somebody waits, who has perhaps done something about it.

@@ -347,13 +347,11 @@ func (c *Converger) fly(key string, fl *flight) (settled bool, err error) {
 	c.land(fl.pend.Key, true)
 	if sendErr == nil {
 		c.counts.done(fl)
-		if c.recovered(fl.pend.Key) {
-			c.queue.soon(ParkKey(fl.pend.Ino), 0) // it need not be parked any more
-		}
+		c.recovered(fl.pend.Key)
 	} else {
 		c.failedLocally(fl.pend.Key, fmt.Errorf("%s: %w", fl.pend.Op, sendErr))
-		c.leaves(fl.pend.Key, fl.pend.Src)
 	}
+	c.attempted(key, &fl.pend)
 	if fl.pend.Key != key {
 		c.queue.soon(fl.pend.Key, 0)
 	}

@@ -87,11 +87,19 @@ func (c *Converger) refusals() []FileError {
 	defer c.mu.Unlock()
 	var list []FileError
 	for key, r := range c.retries {
-		if r.refused != nil && !isParkKey(key) {
+		if r.hopeless() && !isParkKey(key) {
 			list = append(list, FileError{key, r.why()})
 		}
 	}
 	return list
+}
+
+// hopeless reports whether what is to be sent to a key will not be for now.
+func (c *Converger) hopeless(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.retries[key]
+	return r.hopeless()
 }
 
 // stuckOn finds the refused key that another one waits for, if need be through others; empty when there is none. found has those that were
@@ -106,7 +114,7 @@ func (c *Converger) stuckOn(key string, found map[string]string) (on string, err
 		return "", err
 	}
 	for _, other := range a.Keys {
-		if other != key && c.refusedHere(other) {
+		if other != key && c.hopeless(other) {
 			on = other
 		}
 	}

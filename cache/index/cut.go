@@ -64,8 +64,19 @@ func BootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// noteBoot writes the boot file durably.
-func noteBoot(dir, text string) error { return replaceFile(filepath.Join(dir, bootFile), text+"\n") }
+// noteBoot writes the boot file durably. On a full disk the reserve makes room for it.
+func (d *DB) noteBoot(text string) error {
+	path := filepath.Join(d.dir, bootFile)
+	err := replaceFile(path, text+"\n")
+	if !isFull(err) {
+		return err
+	}
+	d.spare.use()
+	if err = replaceFile(path, text+"\n"); isFull(err) {
+		err = d.spare.short()
+	}
+	return err
+}
 
 // replaceFile writes a file whole or not at all, durably.
 func replaceFile(path, text string) error {

@@ -292,7 +292,7 @@ func (d *DB) settleEnd(disk vfs.FS, path string, old bool) error {
 		err = syncAll(d.dir)
 	}
 	if err == nil {
-		err = noteBoot(d.dir, BootID())
+		err = d.noteBoot(BootID())
 	}
 	if err != nil {
 		return fmt.Errorf("open index %s: %w", d.dir, err)
@@ -318,7 +318,7 @@ func (d *DB) Close() error {
 	}
 	err := d.closePebble()
 	if err == nil {
-		err = noteBoot(d.dir, cleanText)
+		err = d.noteBoot(cleanText)
 	}
 	d.blocks.Unref()
 	if err = errors.Join(err, d.lock.Close()); err != nil {

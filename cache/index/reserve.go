@@ -47,12 +47,17 @@ func newReserve(dir string, logger *slog.Logger) (*reserve, error) {
 	if !isFull(err) {
 		return r, err
 	}
-	if left := r.left(); left < reserveLeast {
-		return nil, fmt.Errorf("the disk has room for %d KiB, the index needs %d: %w", left>>10, reserveLeast>>10, unix.ENOSPC)
+	if r.left() < reserveLeast {
+		return nil, r.short()
 	}
 	r.full.Store(true)
 	logger.Error("index: the disk of the cache is full: no new files", "path", dir)
 	return r, nil
+}
+
+// short says how much room is missing.
+func (r *reserve) short() error {
+	return fmt.Errorf("the disk has room for %d KiB, the index needs %d: %w", r.left()>>10, reserveLeast>>10, unix.ENOSPC)
 }
 
 // make allocates the file, unless it is there.

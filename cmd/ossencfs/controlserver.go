@@ -30,16 +30,16 @@ type event struct {
 	PendingBytes int64 `json:"pending_bytes"`
 
 	PerSecond int64           `json:"sent_bytes_per_second,omitempty"`
-	Why       []uploadFailure `json:"why,omitempty"`     // some of what fails
+	Why       []uploadFailure `json:"why,omitempty"`     // some of what fails; with the last line, what is left and why
 	Waiting   int             `json:"waiting,omitempty"` // names that wait for others
 	Disk      string          `json:"disk,omitempty"`    // what is wrong with the disk of the cache
-	Refused   []uploadFailure `json:"refused,omitempty"` // with the last line: what the bucket refuses
 
-	Done  bool     `json:"done,omitempty"`
-	Left  int64    `json:"left,omitempty"` // files left for the next mount, with done
-	Error string   `json:"error,omitempty"`
-	Code  int      `json:"code,omitempty"`
-	Hints []string `json:"hints,omitempty"`
+	Done      bool     `json:"done,omitempty"`
+	Left      int64    `json:"left,omitempty"` // files left for the next mount, with done
+	LeftBytes int64    `json:"left_bytes,omitempty"`
+	Error     string   `json:"error,omitempty"`
+	Code      int      `json:"code,omitempty"`
+	Hints     []string `json:"hints,omitempty"`
 }
 
 // request is the body of a POST.
@@ -117,7 +117,7 @@ func (s *session) handleUnmount(w http.ResponseWriter, r *http.Request) {
 		e := s.endEvent(err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		e.Left, e.Refused = s.result.left, s.result.refused
+		e.Left, e.LeftBytes, e.Why = s.result.left, s.result.bytes, s.result.why
 		return e
 	})
 }
@@ -156,12 +156,12 @@ func (s *session) endEvent(err error) event {
 		f := explain(err)
 		return event{Error: f.Error(), Code: f.code, Hints: f.hints}
 	}
-	e := event{Error: "the bucket refuses " + files(int64(len(refused.Files))), Code: exitPending, Hints: explain(refused.Files[0].Err).hints}
+	e := event{Error: "not in the bucket: " + files(int64(len(refused.Files))), Code: exitPending, Hints: explain(refused.Files[0].Err).hints}
 	if refused.Waiting > 0 {
-		e.Error += fmt.Sprintf(", and %d more wait for that", refused.Waiting)
+		e.Error += fmt.Sprintf(", and %d more that wait for them", refused.Waiting)
 	}
 	for _, f := range refused.Files {
-		e.Refused = append(e.Refused, uploadFailure{Path: "/" + f.Key, Error: f.Err.Error(), Refused: true})
+		e.Why = append(e.Why, uploadFailure{Path: "/" + f.Key, Error: f.Err.Error(), Refused: true})
 	}
 	return e
 }

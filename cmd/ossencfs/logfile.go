@@ -18,6 +18,9 @@ import (
 // maxLog is the size in bytes at which a log is put aside as FILE.1, over an older one.
 const maxLog = 8 << 20
 
+// logAhead is the room that a log takes beforehand, in bytes.
+const logAhead = 256 << 10
+
 // logFile is the log of a background mount. Standard output and error go there too, so that a crash leaves its trace.
 type logFile struct {
 	path  string
@@ -50,7 +53,10 @@ func (l *logFile) open() error {
 	}
 	if l.file, l.size = f, info.Size(); !info.Mode().IsRegular() {
 		l.limit = math.MaxInt64 // what is no file is not put aside
+		return nil
 	}
+	// So a disk that is full by then has room for what there is to say about it. Where that cannot be had the log does without.
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, l.size, logAhead)
 	return nil
 }
 

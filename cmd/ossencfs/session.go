@@ -47,9 +47,10 @@ type session struct {
 
 // result is how a session ended.
 type result struct {
-	left    int64           // files that are not in the bucket yet
-	refused []uploadFailure // some of them, and why the bucket refuses them
-	err     error
+	left  int64           // files that are not in the bucket yet
+	bytes int64           // of them
+	why   []uploadFailure // what failed last for some of them
+	err   error
 }
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
@@ -143,7 +144,7 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	r := s.result
 	s.mu.Unlock()
 	if err == nil && r.left > 0 {
-		return fail(exitPending, fmt.Errorf("not in the bucket yet: %s", files(r.left)), "the next mount with cache folder "+s.cfg.cache.Dir+" uploads them")
+		return fail(exitPending, fmt.Errorf("not in the bucket yet: %s, %s", files(r.left), formatSize(r.bytes)), "the next mount with cache folder "+s.cfg.cache.Dir+" uploads them")
 	}
 	return err
 }
@@ -203,12 +204,7 @@ func (s *session) closeCache(ctx context.Context, mode cache.CloseMode) error {
 	err := s.cache.Close(ctx, mode)
 	st := s.status()
 	s.mu.Lock()
-	s.result.left = st.PendingFiles
-	for _, f := range st.Failures {
-		if f.Refused {
-			s.result.refused = append(s.result.refused, f)
-		}
-	}
+	s.result.left, s.result.bytes, s.result.why = st.PendingFiles, st.PendingBytes, st.Failures
 	s.mu.Unlock()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil

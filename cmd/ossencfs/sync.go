@@ -36,7 +36,7 @@ func runSync(ctx context.Context, c *call) error {
 	defer cancel()
 	e, err := rec.order(limited, "sync", request{Path: rel}, func(e event) { last = e; tell(e) })
 	finish()
-	c.tellRefused(e)
+	c.tellLeft(e.Why)
 	switch {
 	case ctx.Err() == nil && limited.Err() != nil:
 		return fail(exitPending, fmt.Errorf("the bucket does not have %s after %v: %s", filepath.Join(rec.Mountpoint, rel), limit, last.waitingLine()),

@@ -54,7 +54,6 @@ func runUmount(ctx context.Context, c *call) error {
 		last, err = rec.order(ctx, "unmount", request{Now: true}, tell)
 	}
 	finish()
-	c.tellRefused(last)
 	switch {
 	case errors.Is(err, errGone):
 		return c.umountWithoutSession(dir)
@@ -65,7 +64,8 @@ func runUmount(ctx context.Context, c *call) error {
 	}
 	awaitExit(process)
 	if last.Left > 0 {
-		c.stdout.printf("unmounted %s; not in the bucket yet: %s\n", dir, files(last.Left))
+		c.tellLeft(last.Why)
+		c.stdout.printf("unmounted %s; not in the bucket yet: %s, %s\n", dir, files(last.Left), formatSize(last.LeftBytes))
 		c.stderr.printf("%sthe next mount with cache folder %s uploads them\n", hintPrefix, rec.CacheDir)
 		return quiet(exitPending)
 	}

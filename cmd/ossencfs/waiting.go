@@ -54,13 +54,13 @@ func (c *call) tellUploads() (tell func(event), finish func()) {
 	return t.tell, t.bar.finish
 }
 
-// tellRefused names what the bucket refuses.
-func (c *call) tellRefused(e event) {
-	for n, f := range e.Refused {
+// tellLeft names what is not in the bucket, and why.
+func (c *call) tellLeft(list []uploadFailure) {
+	for n, f := range list {
 		if n == maxFailuresShown {
-			c.stderr.printf("ossencfs: and %d more\n", len(e.Refused)-n)
+			c.stderr.printf("ossencfs: and %d more\n", len(list)-n)
 			return
 		}
-		c.stderr.printf("ossencfs: refused: %s: %s\n", f.Path, f.Error)
+		c.stderr.printf("ossencfs: not in the bucket: %s: %s\n", f.Path, f.Error)
 	}
 }

@@ -28,13 +28,13 @@ func TestSyncNamesTheRefused(t *testing.T) {
 		writeFile(t, w, name)
 	}
 	ask(t, w, nil, "sync", filepath.Join(w.Dir, "other")).want(t, ok)
-	ask(t, w, nil, "sync", w.Dir).want(t, pending, "ossencfs: refused: /refused1: ", "ossencfs: refused: /refused2: ", "access denied",
-		"ossencfs: error: the bucket refuses 2 files", "ossencfs: hint: the access key lacks a permission")
+	ask(t, w, nil, "sync", w.Dir).want(t, pending, "ossencfs: not in the bucket: /refused1: ", "ossencfs: not in the bucket: /refused2: ", "access denied",
+		"ossencfs: error: not in the bucket: 2 files", "ossencfs: hint: the access key lacks a permission")
 	if a := ask(t, w, nil, "status", w.Dir); !strings.Contains(a.stdout, "2 refused") || !strings.Contains(a.stdout, "/refused1: ") {
 		t.Errorf("status says\n%s", a.stdout)
 	}
 	a := ask(t, w, nil, "umount", w.Dir)
-	a.want(t, pending, "ossencfs: refused: /refused1: ", "the next mount with cache folder "+w.Cache+" uploads them")
+	a.want(t, pending, "ossencfs: not in the bucket: /refused1: ", "the next mount with cache folder "+w.Cache+" uploads them")
 	if !strings.Contains(a.stdout, "not in the bucket yet: 2 files") {
 		t.Errorf("umount said %q", a.stdout)
 	}

@@ -93,11 +93,14 @@ func mustRead(t *testing.T, w *procenv.World, name string, want []byte) {
 }
 
 // diskWorld is a world whose cache lies on a disk of 64 MiB.
-func diskWorld(t *testing.T) (*procenv.World, *loopdisk.Disk) {
+func diskWorld(t *testing.T) (*procenv.World, *loopdisk.Disk) { return diskWorldOf(t, 64) }
+
+// diskWorldOf is a world whose cache lies on a disk of some MiB.
+func diskWorldOf(t *testing.T, mib int64) (*procenv.World, *loopdisk.Disk) {
 	t.Helper()
 	t.Parallel()
 	w := procenv.New(t)
-	d := loopdisk.New(t, w.Base, 64)
+	d := loopdisk.New(t, w.Base, mib)
 	w.Cache = filepath.Join(d.Dir(), "cache")
 	w.Extra = []string{"--settle", "0s", "--late-limit", "2s"}
 	showLog(t, w)
