@@ -99,6 +99,10 @@ func nextLife(t *testing.T, env *testenv.Env, life uint16, known ...cache.Ino) *
 func TestAnswersOutliveTheirProcess(t *testing.T) {
 	env := firstLife(t)
 	first := cache.OpenMode{Write: true, Exclusive: true}
+	tmp, err := env.Cache.Tmpfile(t.Context(), cache.Root, cache.New{Mode: 0o600}, cache.OpenMode{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	calls := []struct {
 		name string
 		do   func(c *cache.Cache, ctx context.Context) error
@@ -129,6 +133,13 @@ func TestAnswersOutliveTheirProcess(t *testing.T) {
 			return c.SetXattr(ctx, cache.Root, "user.new", []byte("x"), cache.XattrCreate)
 		}, cache.ErrAttrExists},
 		{"removexattr", func(c *cache.Cache, ctx context.Context) error { return c.RemoveXattr(ctx, cache.Root, "user.old") }, cache.ErrNoAttr},
+		{"link", func(c *cache.Cache, ctx context.Context) error {
+			st, err := c.Link(ctx, tmp.Ino, cache.Root, "saved")
+			if err == nil && (st.Ino != tmp.Ino || st.Nlink != 1) {
+				err = fmt.Errorf("got inode %d with %d names, want %d with 1", st.Ino, st.Nlink, tmp.Ino)
+			}
+			return err
+		}, cache.ErrNotPermitted},
 		{"exchange", func(c *cache.Cache, ctx context.Context) error {
 			return c.Rename(ctx, cache.Root, "x", cache.Root, "y", cache.RenameExchange)
 		}, nil},

@@ -110,9 +110,13 @@ func (c *Cache) Symlink(ctx context.Context, parent Ino, name, target string, n 
 	return c.statOf(&made), nil
 }
 
-// Tmpfile makes and opens a regular file without a name; it goes with its last opening.
+// Tmpfile makes and opens a regular file without a name; it goes with its last opening, unless Link gives it one, which m.Exclusive rules out.
 func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Stat, error) {
+	call := c.arrived(ctx)
 	if err := c.writable(); err != nil {
+		return Stat{}, err
+	}
+	if err := c.entered(parent, call, changesNames); err != nil {
 		return Stat{}, err
 	}
 	n.Mode = n.Mode&modePerm | unix.S_IFREG
@@ -126,6 +130,11 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 		made.Unlinked = true
 		if err := c.orphan(tx, made.Ino, false); err != nil {
 			return err
+		}
+		if !m.Exclusive {
+			if err := tx.PutRaw(orphanTable, orphanKey(made.Ino), nameless); err != nil {
+				return err
+			}
 		}
 		return tx.PutInode(made)
 	})

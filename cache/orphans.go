@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
 
@@ -8,8 +9,10 @@ import (
 )
 
 // orphanTable lists in the index the inodes without a name. They are erased when nobody can reach them any more, or at the next
-// start.
+// start. The value of those that never had one, and may get one, is nameless; of the others it is empty.
 const orphanTable = 'o'
+
+var nameless = []byte{1}
 
 // eraseBatch bounds the inodes erased in one transaction.
 const eraseBatch = 128
@@ -41,6 +44,21 @@ func (c *Cache) orphan(tx *index.Tx, ino Ino, forgotten bool) error {
 	c.orphans.known[ino] = forgotten || !c.kernel.present() && !c.heir()
 	c.orphans.mu.Unlock()
 	return tx.PutRaw(orphanTable, orphanKey(ino), nil)
+}
+
+// adopted takes an inode off the list that is getting its first name, in the transaction that gives it. One that lost its name gets no other.
+func (c *Cache) adopted(tx *index.Tx, ino Ino) error {
+	mark, _, err := tx.GetRaw(orphanTable, orphanKey(ino))
+	if err == nil && !bytes.Equal(mark, nameless) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	c.orphans.mu.Lock()
+	delete(c.orphans.known, ino)
+	c.orphans.mu.Unlock()
+	return tx.DeleteRaw(orphanTable, orphanKey(ino))
 }
 
 // waiting lists the inodes that the kernel has not forgotten.

@@ -36,7 +36,7 @@ func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fus
 	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	st, err := f.cache.Tmpfile(r, cache.Ino(in.NodeId), newFile(&in.InHeader, in.Mode, 0),
-		cache.OpenMode{Write: writes(in.Flags)})
+		cache.OpenMode{Write: writes(in.Flags), Exclusive: in.Flags&syscall.O_EXCL != 0})
 	if err != nil {
 		return f.status("tmpfile", in.NodeId, err)
 	}

@@ -132,10 +132,16 @@ func (f *fileSystem) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte,
 	return []byte(target), fuse.OK
 }
 
-// Link is refused: an object has one key, so a file has one name. EPERM is what link(2) gives for a file system
-// without hard links; git, borg and tar fall back to rename or copy when they see it.
-func (f *fileSystem) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
-	return fuse.EPERM
+// Link gives a file that was opened with O_TMPFILE its name.
+func (f *fileSystem) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	r := f.beginChange(cancel, &in.InHeader)
+	defer r.finish()
+	st, err := f.cache.Link(r, cache.Ino(in.Oldnodeid), cache.Ino(in.NodeId), name)
+	if err != nil {
+		return f.status("link", in.NodeId, err)
+	}
+	fillEntry(&st, f.cache.NameValid(), out)
+	return fuse.OK
 }
 
 // Unlink removes a file's name.

@@ -14,6 +14,12 @@ func (r *Run) call(s Step) error {
 	switch s.Op {
 	case OpOpen:
 		return r.callOpen(s)
+	case OpTmpfile:
+		return r.callTmpfile(s)
+	case OpLink:
+		return again(func() error {
+			return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", r.open[s.Slot].fd), unix.AT_FDCWD, r.path(s.Path), unix.AT_SYMLINK_FOLLOW)
+		})
 	case OpClose, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate:
 		return r.callHandle(s, r.open[s.Slot])
 	case OpPut, OpPatch, OpMap:
@@ -66,6 +72,20 @@ func openFile(path string, flags int) (fd int, err error) {
 
 func (r *Run) callOpen(s Step) error {
 	fd, err := openFile(r.path(s.Path), s.Flags)
+	return r.opened(s, fd, err)
+}
+
+func (r *Run) callTmpfile(s Step) error {
+	fd := -1
+	err := again(func() (err error) {
+		fd, err = unix.Open(r.path(s.Path), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC|s.Flags, 0o644)
+		return err
+	})
+	return r.opened(s, fd, err)
+}
+
+// opened gives a new descriptor to the handle that the model made, where both agree.
+func (r *Run) opened(s Step, fd int, err error) error {
 	h := r.open[s.Slot]
 	switch {
 	case h == nil && err == nil:

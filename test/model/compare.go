@@ -36,7 +36,7 @@ func (r *Run) compareTouched(s Step) error {
 }
 
 func usesSlot(op Op) bool {
-	return slices.Contains([]Op{OpOpen, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate}, op)
+	return slices.Contains([]Op{OpOpen, OpTmpfile, OpLink, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate}, op)
 }
 
 // Compare compares the whole tree and every descriptor.

@@ -39,7 +39,7 @@ var weighted = []struct {
 }{
 	{OpPut, 14}, {OpPatch, 9}, {OpOpen, 9}, {OpClose, 7}, {OpWrite, 16}, {OpRead, 6}, {OpTruncate, 4}, {OpResize, 4},
 	{OpFsync, 2}, {OpAllocate, 4}, {OpMap, 2}, {OpCopy, 3}, {OpRename, 13}, {OpUnlink, 6}, {OpMkdir, 7}, {OpRmdir, 3},
-	{OpSymlink, 3}, {OpChmod, 5}, {OpUtimes, 5}, {OpSetXattr, 6}, {OpDelXattr, 2}, {OpFsyncPath, 1}, {OpFill, 1}, {OpPurge, 1},
+	{OpSymlink, 3}, {OpChmod, 5}, {OpUtimes, 5}, {OpTmpfile, 3}, {OpLink, 4}, {OpSetXattr, 6}, {OpDelXattr, 2}, {OpFsyncPath, 1}, {OpFill, 1}, {OpPurge, 1},
 }
 
 // Next draws a step.
@@ -82,7 +82,7 @@ func (g *Generator) event(op Op, r *Run) Step {
 func (g *Generator) call(op Op, r *Run) Step {
 	s := Step{Op: op}
 	switch op {
-	case OpOpen, OpClose, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate:
+	case OpOpen, OpTmpfile, OpLink, OpClose, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate:
 		g.handle(&s, r)
 	case OpPut, OpPatch, OpMap, OpResize, OpCopy:
 		g.content(&s, r)
@@ -127,6 +127,10 @@ func (g *Generator) handle(s *Step, r *Run) {
 	case OpOpen:
 		s.Path = g.path(r, isKind(unix.S_IFREG))
 		s.Flags = pick(g.r, 0, 0, unix.O_CREAT, unix.O_CREAT, unix.O_APPEND, unix.O_CREAT|unix.O_EXCL, unix.O_TRUNC, unix.O_CREAT|unix.O_TRUNC)
+	case OpTmpfile:
+		s.Path, s.Flags = g.path(r, isKind(unix.S_IFDIR)), pick(g.r, 0, 0, 0, unix.O_EXCL)
+	case OpLink:
+		s.Path = g.path(r, nil)
 	case OpWrite:
 		s.Off, s.Size, s.Seed = g.offset(have), g.size(), g.r.Uint64()>>24
 	case OpRead:

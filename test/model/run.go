@@ -194,8 +194,10 @@ func parent(p string) string {
 // model makes a call on the model. It is skipped when its slot is not in the right state.
 func (r *Run) model(s Step, now int64) (want error, skip bool) {
 	switch s.Op {
-	case OpOpen:
+	case OpOpen, OpTmpfile:
 		return r.modelOpen(s, now)
+	case OpLink:
+		return r.modelLink(s, now)
 	case OpClose, OpWrite, OpRead, OpTruncate, OpFsync, OpAllocate:
 		return r.modelHandle(s, now)
 	case OpPut, OpPatch, OpMap, OpResize, OpCopy:
@@ -222,12 +224,54 @@ func (r *Run) modelOpen(s Step, now int64) (want error, skip bool) {
 	if r.open[s.Slot] != nil {
 		return nil, true
 	}
-	n, err := r.modelFile(s.Path, s.Flags, now)
+	var n *node
+	var err error
+	if s.Op == OpTmpfile {
+		n, err = r.modelTmpfile(s)
+	} else {
+		n, err = r.modelFile(s.Path, s.Flags, now)
+	}
 	if err != nil {
 		return err, false
 	}
 	r.open[s.Slot] = &handle{fd: -1, file: n, append: s.Flags&unix.O_APPEND != 0}
 	return nil, false
+}
+
+// modelTmpfile opens a file without a name in a directory.
+func (r *Run) modelTmpfile(s Step) (*node, error) {
+	dir, err := r.tree.follow(s.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !dir.isDir():
+		return nil, unix.ENOTDIR
+	}
+	return &node{kind: unix.S_IFREG, perm: 0o644, xattrs: map[string]string{}, nameless: s.Flags&unix.O_EXCL == 0}, nil
+}
+
+// modelLink gives the file of a descriptor a name, if it has never had one: there are no second ones.
+func (r *Run) modelLink(s Step, now int64) (want error, skip bool) {
+	h := r.open[s.Slot]
+	if h == nil {
+		return nil, true
+	}
+	dir, name, err := r.tree.dir(s.Path)
+	switch {
+	case err != nil:
+		return err, false
+	case dir.children[name] != nil:
+		return unix.EEXIST, false
+	case r.tree.has(h.file):
+		return unix.EPERM, false
+	case !h.file.nameless:
+		return unix.ENOENT, false
+	}
+	h.file.nameless = false
+	mtime := h.file.mtime
+	err = r.tree.make(s.Path, h.file, now)
+	h.file.mtime = mtime
+	return err, false
 }
 
 // modelFile is open with O_NOFOLLOW for reading and writing.

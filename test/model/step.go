@@ -12,6 +12,8 @@ type Op string
 // The calls. Those with a slot use or make a descriptor that stays open over later steps.
 const (
 	OpOpen      Op = "Open"      // Path, Slot, Flags
+	OpTmpfile   Op = "Tmpfile"   // Path of a directory, Slot, Flags
+	OpLink      Op = "Link"      // Slot, Path: give the file of a descriptor a name
 	OpClose     Op = "Close"     // Slot
 	OpWrite     Op = "Write"     // Slot, Off, Size, Seed
 	OpRead      Op = "Read"      // Slot, Off, Size

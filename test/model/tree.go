@@ -18,6 +18,7 @@ type node struct {
 	children map[string]*node
 	mtime    stamp
 	ino      uint64 // as it was first seen since the last fresh cache
+	nameless bool   // never had a name, and may get one
 	localDir bool   // mtime of a directory that moved by its entries alone: the bucket need not know it
 }
 
@@ -136,6 +137,12 @@ func (t *tree) walk(visit func(path string, n *node)) {
 		}
 	}
 	down("", t.root)
+}
+
+// has reports whether a node has a name.
+func (t *tree) has(n *node) (found bool) {
+	t.walk(func(_ string, at *node) { found = found || at == n })
+	return found
 }
 
 // make adds a node to a directory.

@@ -33,6 +33,8 @@ func TestOpenFilesSurviveAKill(t *testing.T) {
 		}
 	}
 	unlinked, writing, locked := create(t, in("unlinked")), create(t, in("writing")), create(t, in("locked"))
+	unnamed := openTmpfile(t, w.Dir)
+	writeString(t, unnamed, "gets a name")
 	writeString(t, unlinked, "without a name")
 	writeString(t, writing, "before, ")
 	if err := errors.Join(os.Remove(in("unlinked")), unix.Flock(int(locked.Fd()), unix.LOCK_EX|unix.LOCK_NB)); err != nil {
@@ -85,7 +87,17 @@ func TestOpenFilesSurviveAKill(t *testing.T) {
 		t.Errorf("a second lock: %v, want %v", err, unix.EWOULDBLOCK)
 	}
 	shell.end(t)
-	if err := errors.Join(unlinked.Close(), writing.Close(), locked.Close(), dir.Close(), other.Close()); err != nil {
+	link := func(name string) error {
+		return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", unnamed.Fd()), unix.AT_FDCWD, in(name), unix.AT_SYMLINK_FOLLOW)
+	}
+	if err := link("linked"); err != nil {
+		t.Errorf("the file that never had a name gets none: %v", err)
+	}
+	d.KillDaemon(t)
+	if err := link("second"); !errors.Is(err, unix.EPERM) {
+		t.Errorf("a second name: %v, want %v", err, unix.EPERM)
+	}
+	if err := errors.Join(unnamed.Close(), unlinked.Close(), writing.Close(), locked.Close(), dir.Close(), other.Close()); err != nil {
 		t.Error(err)
 	}
 	w.Run(t, "sync", w.Dir)
@@ -95,6 +107,9 @@ func TestOpenFilesSurviveAKill(t *testing.T) {
 	d = w.Mount(t)
 	if got, err := os.ReadFile(in("writing")); err != nil || string(got) != "before, after, after, " {
 		t.Errorf("the bucket has %q, %v", got, err)
+	}
+	if got, err := os.ReadFile(in("linked")); err != nil || string(got) != "gets a name" {
+		t.Errorf("the file that got its name after a kill holds %q, %v", got, err)
 	}
 	if _, err := os.Stat(in("unlinked")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the removed file: %v", err)
@@ -136,6 +151,15 @@ func create(t *testing.T, path string) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+func openTmpfile(t *testing.T, dir string) *os.File {
+	t.Helper()
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "unnamed")
 }
 
 func writeString(t *testing.T, f *os.File, text string) {
