@@ -48,14 +48,14 @@ func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (st Stat, v
 	for range 3 { // an import may replace the inode while its attributes are asked for
 		ino, err := c.child(ctx, parent, name)
 		if errors.Is(err, ErrNotFound) { // which is not for everybody to know either
-			err = orErr(c.entered(parent, call, unix.X_OK), err)
+			err = orErr(c.entered(ctx, parent, call, unix.X_OK), err)
 		}
 		if err != nil {
 			return Stat{}, c.validIn(parent), err
 		}
 		st, err := c.GetAttr(ctx, ino)
 		if err == nil {
-			return st, c.validIn(parent), c.entered(parent, call, unix.X_OK)
+			return st, c.validIn(parent), c.entered(ctx, parent, call, unix.X_OK)
 		}
 		if ignore(ignore(err, ErrGone), ErrNotFound) != nil {
 			return Stat{}, 0, err

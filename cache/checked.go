@@ -37,7 +37,7 @@ func callerOf(ctx context.Context) Caller {
 
 // judges reports whether the rights to an inode are for us to judge.
 func (c *Cache) judges(ino Ino, by Caller) bool {
-	return by != nil && c.o.Shared && c.changes.noted(ino)
+	return by != nil && c.changes.noted(ino)
 }
 
 // judge refuses a call to an inode, if that is for us to judge, by somebody who does not have the rights (unix.R_OK, W_OK, X_OK) to it. decided is false
@@ -245,7 +245,7 @@ func (c *Cache) checkedAt(i *index.Inode, a arrival, rights uint32) error {
 
 // unchanged refuses a call to what others have changed since the kernel looked. c.names must be held.
 func (c *Cache) unchanged(ino Ino, a arrival) error {
-	if c.o.Shared && c.changes.since(ino, a.begun) {
+	if a.by != nil && c.changes.since(ino, a.begun) {
 		c.kernel.get().ForgetAttr(ino)
 		return fmt.Errorf("inode %d: %w", ino, ErrOutdated)
 	}
@@ -254,15 +254,27 @@ func (c *Cache) unchanged(ino Ino, a arrival) error {
 
 // entered is checkedAt for a call that looks into a directory, or makes a name in it, without c.names: an import may wait for room on the disk with it.
 // A call that comes while a change is being committed may be one of before; what came into being with the change is not known to it yet.
-func (c *Cache) entered(dir Ino, a arrival, rights uint32) error {
+func (c *Cache) entered(ctx context.Context, dir Ino, a arrival, rights uint32) error {
 	if !c.judges(dir, a.by) {
 		return c.unchanged(dir, a)
+	}
+	if err := c.settled(ctx, dir, a.by); err != nil {
+		return err
 	}
 	i, err := c.inode(dir)
 	if err != nil {
 		return err
 	}
 	return c.checkedAt(&i, a, rights)
+}
+
+// settled asks for the attributes of what is for us to judge, after an import has made them unknown. Without it the call would be refused so that the
+// kernel looks again, which it does once for a whole path, of which each directory may be new.
+func (c *Cache) settled(ctx context.Context, ino Ino, by Caller) error {
+	if !c.judges(ino, by) {
+		return nil
+	}
+	return ignore(c.known(ctx, ino), ErrGone)
 }
 
 // sight is what a name meant when a call came, 0 for nothing: the kernel cannot have seen anything newer.
@@ -300,7 +312,7 @@ func (c *Cache) sticks(dir, i *index.Inode, before sight) error {
 		return err
 	}
 	appeared := i.Ino != before.ino
-	if by := before.by; by != nil && c.o.Shared && i.AttrKnown && dir.AttrKnown && (appeared || c.judges(i.Ino, by) || c.judges(dir.Ino, by)) {
+	if by := before.by; by != nil && i.AttrKnown && dir.AttrKnown && (appeared || c.judges(i.Ino, by) || c.judges(dir.Ino, by)) {
 		st := c.statOf(i)
 		if _, known := by.Owner(st.UID); known {
 			return c.owns(by, i, dir)

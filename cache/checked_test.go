@@ -317,21 +317,22 @@ func TestCallOfBeforeIsCheckedAnew(t *testing.T) {
 	there := testenv.New(t, options)
 	c := here.Cache
 	c.SetKernel(&kernel{cache: c}) // it looks at once
+	ctx := foreign{t.Context()}
 	for name, call := range map[string]func(dir cache.Ino) error{
-		"lookup": func(d cache.Ino) error { _, _, err := c.Lookup(t.Context(), d, "old"); return err },
+		"lookup": func(d cache.Ino) error { _, _, err := c.Lookup(ctx, d, "old"); return err },
 		"open": func(d cache.Ino) error {
-			dir, err := c.OpenDir(t.Context(), d)
+			dir, err := c.OpenDir(ctx, d)
 			if err == nil {
 				dir.Close()
 			}
 			return err
 		},
 		"mkdir": func(d cache.Ino) error {
-			_, err := c.Mkdir(t.Context(), d, "new", cache.New{Mode: 0o755})
+			_, err := c.Mkdir(ctx, d, "new", cache.New{Mode: 0o755})
 			return err
 		},
-		"rename": func(d cache.Ino) error { return c.Rename(t.Context(), d, "old", d, "moved", cache.RenameReplace) },
-		"unlink": func(d cache.Ino) error { return c.Unlink(t.Context(), d, "old") },
+		"rename": func(d cache.Ino) error { return c.Rename(ctx, d, "old", d, "moved", cache.RenameReplace) },
+		"unlink": func(d cache.Ino) error { return c.Unlink(ctx, d, "old") },
 	} {
 		dir, err := c.Mkdir(t.Context(), cache.Root, name, cache.New{Mode: 0o777})
 		if err != nil {
@@ -361,6 +362,17 @@ func TestCallOfBeforeIsCheckedAnew(t *testing.T) {
 		}
 	}
 }
+
+// foreign is a call by somebody of whom only the kernel can tell what rights he has.
+type foreign struct{ context.Context }
+
+func (foreign) Request() (uint64, bool) { return 0, false }
+func (foreign) Caller() cache.Caller    { return foreigner{} }
+
+type foreigner struct{ user }
+
+func (foreigner) Owner(uint32) (is, known bool)             { return false, false }
+func (foreigner) May(*cache.Stat, uint32) (may, known bool) { return false, false }
 
 // storeIn writes a file of a directory, which may exist.
 func storeIn(t *testing.T, env *testenv.Env, dir cache.Ino, name, text string) {

@@ -81,7 +81,7 @@ func (c *Cache) claimable(ctx context.Context, parent Ino, name string, n New) (
 	if err := c.fresh(ctx, parent); err != nil {
 		return attr, "", err
 	}
-	if err := c.entered(parent, n.call, changesNames); err != nil {
+	if err := c.entered(ctx, parent, n.call, changesNames); err != nil {
 		return attr, "", err
 	}
 	dir, left := n.Mode&modeType == unix.S_IFDIR, false

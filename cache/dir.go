@@ -53,7 +53,7 @@ func (c *Cache) OpenDir(ctx context.Context, ino Ino) (*Dir, error) {
 	if err := c.fresh(ctx, ino); err != nil {
 		return nil, err
 	}
-	if err := c.entered(ino, call, unix.R_OK); err != nil {
+	if err := c.entered(ctx, ino, call, unix.R_OK); err != nil {
 		return nil, err
 	}
 	i, err := c.openDirInode(ino)

@@ -27,6 +27,9 @@ func (c *Cache) Link(ctx context.Context, ino, parent Ino, name string) (Stat, e
 	if err := c.fresh(ctx, parent); err != nil {
 		return Stat{}, err
 	}
+	if err := c.settled(ctx, parent, call.by); err != nil {
+		return Stat{}, err
+	}
 	linked, err := c.link(ctx, ino, place{parent, name}, call)
 	if err != nil {
 		return Stat{}, fmt.Errorf("link as %q: %w", name, err)

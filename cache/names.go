@@ -116,7 +116,7 @@ func (c *Cache) Tmpfile(ctx context.Context, parent Ino, n New, m OpenMode) (Sta
 	if err := c.writable(); err != nil {
 		return Stat{}, err
 	}
-	if err := c.entered(parent, call, changesNames); err != nil {
+	if err := c.entered(ctx, parent, call, changesNames); err != nil {
 		return Stat{}, err
 	}
 	n.Mode = n.Mode&modePerm | unix.S_IFREG
@@ -162,7 +162,7 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, fill f
 	if err := c.fresh(ctx, parent); err != nil {
 		return index.Inode{}, err
 	}
-	if err := c.entered(parent, n.call, changesNames); err != nil {
+	if err := c.entered(ctx, parent, n.call, changesNames); err != nil {
 		return index.Inode{}, err
 	}
 	var made index.Inode

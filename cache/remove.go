@@ -81,6 +81,9 @@ func (c *Cache) removeName(ctx context.Context, parent Ino, name string, before 
 	if err := c.fresh(ctx, parent); err != nil {
 		return err
 	}
+	if err := c.settled(ctx, parent, before.by); err != nil {
+		return err
+	}
 	c.names.RLock()
 	defer c.names.RUnlock()
 	err := c.db.Update(func(tx *index.Tx) error {

@@ -31,6 +31,11 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	if err := c.prepareTarget(ctx, newParent, newName, mode); err != nil {
 		return err
 	}
+	for _, dir := range []Ino{oldParent, newParent} {
+		if err := c.settled(ctx, dir, before[0].by); err != nil {
+			return err
+		}
+	}
 	c.names.RLock()
 	defer c.names.RUnlock()
 	err := c.db.Update(func(tx *index.Tx) error {

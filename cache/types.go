@@ -138,8 +138,8 @@ func (noKernel) ForgetAttr(Ino)         {}
 func (noKernel) AskInode(Ino)           {}
 func (noKernel) Outdated(Ino) bool      { return false }
 
-// statOf shows an inode. Where other users are let in, a mode that nobody has vouched for shows no right of theirs: what told a narrower one may
-// have been taken away. A write-only host shows what the bucket tells.
+// statOf shows an inode. An owner whom nobody has vouched for is the mount's user. Where other users are let in, a mode that nobody has vouched for
+// shows no right of theirs: what told a narrower one may have been taken away. A write-only host shows what the bucket tells.
 func (c *Cache) statOf(i *index.Inode) Stat {
 	st := Stat{
 		Ino: i.Ino, Mode: i.Mode, Nlink: 1, UID: i.UID, GID: i.GID, Rdev: i.Rdev,
@@ -151,8 +151,8 @@ func (c *Cache) statOf(i *index.Inode) Stat {
 	if isDir(i) {
 		st.Size = 0
 	}
-	if c.o.Shared && !c.bucket.WriteOnly() {
-		if i.Unproven&object.FieldMode != 0 {
+	if !c.bucket.WriteOnly() {
+		if c.o.Shared && i.Unproven&object.FieldMode != 0 {
 			st.Mode &^= unix.S_IRWXG | unix.S_IRWXO
 		}
 		if i.Unproven&object.FieldUID != 0 {

@@ -99,10 +99,7 @@ func newServer(c *cache.Cache, fd int, a Adoption, o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger}
-	if o.AllowOther {
-		f.outdated = new(outdated)
-	}
+	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger, outdated: new(outdated)}
 	forget := func(cache.Ino) {}
 	if c != nil {
 		f.dirs.tag, forget = c.HandleTag(), c.Forget

@@ -32,7 +32,7 @@ const (
 type Options struct {
 	// Source is shown as the mounted device, for example "oss://bucket/prefix"; "ossencfs" when empty, which mount(2) refuses.
 	Source string
-	// AllowOther lets other users in; the kernel then checks modes and owners (default_permissions).
+	// AllowOther lets other users in.
 	AllowOther bool
 	// ReadOnly mounts with ro; the cache must have been opened so too.
 	ReadOnly bool
@@ -122,12 +122,10 @@ func mountOptions(o Options) *fuse.MountOptions {
 		DisabledCapabilities:     fuse.CAP_PASSTHROUGH | fuse.CAP_NO_OPEN_SUPPORT | fuse.CAP_NO_OPENDIR_SUPPORT,
 		Logger:                   log.New(&logWriter{o.Logger}, "", 0),
 		Debug:                    o.Debug,
+		Options:                  []string{"default_permissions"}, // the kernel checks modes and owners, its user's own calls included
 	}
 	if o.Writeback {
 		m.ExtraCapabilities |= fuse.CAP_WRITEBACK_CACHE
-	}
-	if o.AllowOther {
-		m.Options = append(m.Options, "default_permissions")
 	}
 	if os.Geteuid() == 0 {
 		m.DirectMountFlags = directFlags(o)

@@ -13,7 +13,7 @@ import (
 func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	r := f.begin(cancel, h)
 	defer r.finish()
-	begun := f.showing()
+	begun := f.outdated.begin()
 	st, valid, err := f.cache.Lookup(r, cache.Ino(h.NodeId), name)
 	if errors.Is(err, cache.ErrNotFound) && valid > 0 {
 		out.NodeId = 0
@@ -23,23 +23,9 @@ func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name strin
 	if err != nil {
 		return f.status("lookup", h.NodeId, err)
 	}
-	f.show(st.Ino, begun)
+	f.outdated.shown(st.Ino, begun)
 	fillEntry(&st, valid, out)
 	return fuse.OK
-}
-
-// showing is called before attributes are read that the kernel asks for, and show when they are its answer.
-func (f *fileSystem) showing() uint64 {
-	if f.outdated == nil {
-		return 0
-	}
-	return f.outdated.begin()
-}
-
-func (f *fileSystem) show(ino cache.Ino, begun uint64) {
-	if f.outdated != nil {
-		f.outdated.shown(ino, begun)
-	}
 }
 
 // Forget tells that the kernel dropped an inode; it only matters for those without a name.
@@ -51,12 +37,12 @@ func (f *fileSystem) Forget(nodeid, _ uint64) {
 func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
-	begun := f.showing()
+	begun := f.outdated.begin()
 	st, err := f.cache.GetAttr(r, cache.Ino(in.NodeId))
 	if err != nil {
 		return f.status("getattr", in.NodeId, err)
 	}
-	f.show(st.Ino, begun)
+	f.outdated.shown(st.Ino, begun)
 	out.SetTimeout(attrTimeout)
 	fillAttr(&st, &out.Attr)
 	return fuse.OK
@@ -176,7 +162,7 @@ func (f *fileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, 
 		f.cache.Rename(r, cache.Ino(in.NodeId), oldName, cache.Ino(in.Newdir), newName, mode))
 }
 
-// Access is left to the kernel: the answer ENOSYS makes it never ask again.
+// Access is left to the kernel, which checks by itself and does not ask.
 func (f *fileSystem) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status {
 	return fuse.ENOSYS
 }

@@ -15,9 +15,8 @@ const notifyTimeout = 5 * time.Second
 // notifier sends what an import changed to the kernel, from a goroutine of its own. It takes any number of notes without
 // blocking the giver; equal ones are sent once.
 type notifier struct {
-	server *fuse.Server
-	forget func(cache.Ino) // told of inodes the kernel does not know
-	// outdated is nil where the kernel lets nobody in but the mount's user, and checks nothing.
+	server   *fuse.Server
+	forget   func(cache.Ino) // told of inodes the kernel does not know
 	outdated *outdated
 
 	mu     sync.Mutex // guards the fields below
@@ -49,21 +48,12 @@ func (n *notifier) ForgetName(parent cache.Ino, name string) { n.add(note{ino: p
 // ForgetInode tells that attributes or content of an inode changed. The attributes are forgotten at once: what waits in the queue may wait
 // for a directory in which somebody works, and meanwhile the kernel would let in whom the old mode let in.
 func (n *notifier) ForgetInode(ino cache.Ino) {
-	n.told(ino, func() { n.server.InodeNotify(uint64(ino), -1, 0) })
+	n.outdated.tell(ino, func() { n.server.InodeNotify(uint64(ino), -1, 0) })
 	n.add(note{ino: ino})
 }
 
-// told notes that the kernel is told to forget the attributes of an inode.
-func (n *notifier) told(ino cache.Ino, tell func()) {
-	if n.outdated == nil {
-		tell()
-		return
-	}
-	n.outdated.tell(ino, tell)
-}
-
 // Outdated implements cache.Kernel.
-func (n *notifier) Outdated(ino cache.Ino) bool { return n.outdated != nil && n.outdated.has(ino) }
+func (n *notifier) Outdated(ino cache.Ino) bool { return n.outdated.has(ino) }
 
 // ForgetAttr has the kernel forget the attributes of an inode, and waits for it. An offset below zero leaves the pages alone, so that
 // the kernel waits for nobody either, and a request may be unanswered meanwhile.
@@ -73,7 +63,7 @@ func (n *notifier) ForgetAttr(ino cache.Ino) {
 		forget()
 		return
 	}
-	n.told(ino, forget)
+	n.outdated.tell(ino, forget)
 }
 
 // AskInode asks whether the kernel knows an inode.
@@ -130,7 +120,7 @@ func (n *notifier) send(item note) {
 	case item.name != "":
 		n.server.EntryNotify(uint64(item.ino), item.name)
 	default:
-		n.told(item.ino, func() { n.server.InodeNotify(uint64(item.ino), 0, 0) })
+		n.outdated.tell(item.ino, func() { n.server.InodeNotify(uint64(item.ino), 0, 0) })
 	}
 }
 

@@ -34,7 +34,7 @@ func (o *outdated) tell(ino cache.Ino, f func()) {
 	o.since[ino] = o.clock
 }
 
-// begin is the time at which a request was taken up whose answer shows attributes.
+// begin is the time at which a request was taken up whose answer shows attributes, and is called before they are read.
 func (o *outdated) begin() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()

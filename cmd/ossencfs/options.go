@@ -68,7 +68,7 @@ var (
 	mountOptions = []option{
 		{name: "prefix", arg: "PREFIX", help: "mount only what is below this prefix of the bucket; the same as oss://BUCKET/PREFIX"},
 		{name: "read-only", help: "refuse every change"},
-		{name: "allow-other", help: "let other users in; the kernel then checks modes and owners"},
+		{name: "allow-other", help: "let other users in, as far as modes and owners let them"},
 		{name: "uid", arg: "UID", help: "owner of objects that do not name one; the mounting user when absent"},
 		{name: "gid", arg: "GID", help: "group of objects that do not name one; the mounting user's when absent"},
 		{name: "umask", arg: "OCTAL", def: "022", help: "permissions to take away from objects that have no mode"},

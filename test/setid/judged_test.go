@@ -85,11 +85,28 @@ func twoMachinesAt(t *testing.T, mount gofs.Options) (here, there *testenv.Env, 
 func TestJudgedAsOnADisk(t *testing.T) {
 	requireRoot(t)
 	for name, mount := range mounts {
-		t.Run(name, func(t *testing.T) { judgedAsOnADisk(t, mount) })
+		t.Run(name, func(t *testing.T) { judgedAsOnADisk(t, mount, callers, owner) })
 	}
 }
 
-func judgedAsOnADisk(t *testing.T, mount gofs.Options) {
+// itself is the user of a mount that serves nobody else, with its capabilities and without them; the kernel lets in no other first group either.
+var itself = []caller{
+	{name: "root", fsetid: true},
+	{name: "user", plain: true},
+	{name: "member by a second group", groups: []uint32{7, team}, plain: true},
+}
+
+// TestOwnUserJudgedAsOnADisk: a mount that serves its own user alone lets him do what a local disk lets him do, with his files and with those of others.
+func TestOwnUserJudgedAsOnADisk(t *testing.T) {
+	requireRoot(t)
+	for name, mount := range map[string]gofs.Options{"mount": {}, "writeback": {Writeback: true}} {
+		for _, owner := range []int{0, owner} {
+			t.Run(fmt.Sprintf("%s, file of %d", name, owner), func(t *testing.T) { judgedAsOnADisk(t, mount, itself, owner) })
+		}
+	}
+}
+
+func judgedAsOnADisk(t *testing.T, mount gofs.Options, callers []caller, owner int) {
 	here, there, clock := twoMachinesAt(t, mount)
 	local := ext4(t)
 	must(t, os.WriteFile(here.Path("file"), []byte("#!/bin/true\n"), 0o644))
