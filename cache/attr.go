@@ -199,6 +199,9 @@ func applyChange(i *index.Inode, ch Change) bool {
 
 // StatFS shows the room of the mount, without a request: a bucket has no limit, so it is a large constant.
 func (c *Cache) StatFS() Space {
-	const total = 1 << 50
-	return Space{Total: total, Free: total, Files: 1 << 40, FreeFiles: 1 << 40}
+	const (
+		total = 1 << 50
+		files = 1 << 31
+	)
+	return Space{Total: total, Free: total, Files: files, FreeFiles: files}
 }

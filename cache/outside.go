@@ -23,7 +23,7 @@ func rowOf(i *index.Inode, e *object.Entry) index.Object {
 // told about new names: that it remembers one as absent ends by itself after MetaTTL, while a note that comes late would
 // take the entry away from a program that has found the new name already and works in it.
 func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, note *news) error {
-	modified := e.Modified.UnixNano()
+	modified := object.Nanoseconds(e.Modified)
 	i := index.Inode{
 		Ino: tx.NextIno(), Gen: tx.NextGen(), Parent: dir, Name: name, Size: e.Size, Sealed: true,
 		UID: c.o.UID, GID: c.o.GID, Atime: modified, Mtime: modified, Ctime: modified,
@@ -40,7 +40,7 @@ func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, n
 func (c *Cache) takeOutside(tx *index.Tx, i *index.Inode, e *object.Entry, info *object.Info, note *news) error {
 	i.Gen = tx.NextGen()
 	i.Size, i.Sealed, i.CachedGen, i.Origin, i.Target, i.Xattrs = e.Size, true, 0, index.ID{}, "", nil
-	i.Mtime, i.Ctime = e.Modified.UnixNano(), now()
+	i.Mtime, i.Ctime = object.Nanoseconds(e.Modified), now()
 	if err := c.noteFloor(tx, i.Ino, i.Gen); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func setInfo(o *index.Object, info *object.Info) {
 
 // defaultAttr is shown of an object that is refused.
 func (c *Cache) defaultAttr(dir bool, modified time.Time) object.Attr {
-	a := object.Attr{Mode: unix.S_IFREG | 0o666&^c.o.Umask, UID: c.o.UID, GID: c.o.GID, Mtime: modified.UnixNano()}
+	a := object.Attr{Mode: unix.S_IFREG | 0o666&^c.o.Umask, UID: c.o.UID, GID: c.o.GID, Mtime: object.Nanoseconds(modified)}
 	if dir {
 		a.Mode = unix.S_IFDIR | 0o777&^c.o.Umask
 	}

@@ -14,8 +14,10 @@ const (
 	// attrTimeout is how long the kernel may remember attributes: what changes them without the kernel is an import,
 	// and that is notified.
 	attrTimeout = time.Hour
-	// blockSize is the unit of st_blksize and statfs.
+	// blockSize is st_blksize.
 	blockSize = 4096
+	// spaceUnit is the unit of statfs, in which the room is a number of 32 bits, which statfs of 32-bit programs takes.
+	spaceUnit = 1 << 20
 	// generation goes with every node id; inode numbers are never used twice, so it never changes.
 	generation = 1
 )
@@ -45,10 +47,14 @@ func splitTime(ns int64) (sec uint64, nsec uint32) {
 	return uint64(s), uint32(n)
 }
 
-// joinTime is the reverse of splitTime, saturating at what 64 bits of nanoseconds hold (the years 1678 to 2262).
+// joinTime is the reverse of splitTime. What 64 bits of nanoseconds do not hold becomes the first or the last second of those that they do, as Linux does
+// where a file system has a range of times.
 func joinTime(sec uint64, nsec uint32) int64 {
 	const limit = int64(1<<63-1) / int64(time.Second)
-	s := min(max(int64(sec), -limit), limit-1)
+	s := int64(sec)
+	if s >= limit || s < -limit {
+		s, nsec = min(max(s, -limit), limit), 0
+	}
 	return s*int64(time.Second) + int64(nsec)
 }
 

@@ -25,8 +25,18 @@ func TestTimes(t *testing.T) {
 			t.Errorf("got %d, want %d", got, ns)
 		}
 	}
-	if got := joinTime(math.MaxInt64, 0); got < 0 {
-		t.Errorf("a time far away became %d", got)
+	const first, last = -9223372036, 9223372036 // seconds, of the years 1677 and 2262
+	for _, tt := range []struct {
+		sec  int64
+		nsec uint32
+		want int64
+	}{
+		{last - 1, 999_999_999, (last-1)*1e9 + 999_999_999}, {last, 0, last * 1e9}, {last, 999_999_999, last * 1e9}, {last + 1, 5, last * 1e9}, {math.MaxInt64, 5, last * 1e9},
+		{first, 7, first*1e9 + 7}, {first - 1, 7, first * 1e9}, {math.MinInt64, 7, first * 1e9},
+	} {
+		if got := joinTime(uint64(tt.sec), tt.nsec); got != tt.want {
+			t.Errorf("%d.%09d: got %d, want %d", tt.sec, tt.nsec, got, tt.want)
+		}
 	}
 }
 

@@ -128,9 +128,9 @@ func (f *fileSystem) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Sta
 func (f *fileSystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	s := f.cache.StatFS()
 	*out = fuse.StatfsOut{
-		Blocks: uint64(s.Total) / blockSize, Bfree: uint64(s.Free) / blockSize, Bavail: uint64(s.Free) / blockSize,
+		Blocks: uint64(s.Total) / spaceUnit, Bfree: uint64(s.Free) / spaceUnit, Bavail: uint64(s.Free) / spaceUnit,
 		Files: s.Files, Ffree: s.FreeFiles,
-		Bsize: blockSize, Frsize: blockSize, NameLen: cache.MaxName,
+		Bsize: spaceUnit, Frsize: spaceUnit, NameLen: cache.MaxName,
 	}
 	return fuse.OK
 }

@@ -1,6 +1,9 @@
 package object
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Bits of Attr.Mode, as in st_mode of Linux. They are written to the bucket and do not depend on this machine.
 const (
@@ -58,9 +61,21 @@ func (d DefaultAttr) of(key string, modified time.Time) Attr {
 		a.Mode = ModeDir | 0o777&^d.Umask
 	}
 	if !modified.IsZero() {
-		a.Mtime = modified.UnixNano()
+		a.Mtime = Nanoseconds(modified)
 	}
 	return a
+}
+
+// Nanoseconds is what attributes keep of a time: what lies outside of the years 1677 to 2262 becomes the first or the last second of them.
+func Nanoseconds(t time.Time) int64 {
+	const first, last = math.MinInt64 / second, math.MaxInt64 / second
+	switch s := t.Unix(); {
+	case s >= last:
+		return last * second
+	case s < first:
+		return first * second
+	}
+	return t.UnixNano()
 }
 
 // Info describes an object.

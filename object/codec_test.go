@@ -11,6 +11,20 @@ import (
 	"github.com/ossencfs/ossencfs/keys"
 )
 
+// TestTimesFarAway: a time that attributes cannot keep does not become another century's.
+func TestTimesFarAway(t *testing.T) {
+	for year, want := range map[int]int64{1: -9223372036e9, 1600: -9223372036e9, 2300: 9223372036e9, 9999: 9223372036e9} {
+		if got := Nanoseconds(time.Date(year, 5, 6, 7, 8, 9, 10, time.UTC)); got != want {
+			t.Errorf("%d: got %d, want %d", year, got, want)
+		}
+	}
+	for _, ns := range []int64{-9223372035999999999, -1, 0, 1, 9223372035999999999} {
+		if got := Nanoseconds(time.Unix(0, ns)); got != ns {
+			t.Errorf("got %d, want %d", got, ns)
+		}
+	}
+}
+
 func TestParseMode(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string

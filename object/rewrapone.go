@@ -203,7 +203,7 @@ func (a *rewrapAttempt) renew(now *sighting, env map[string]string, k *ContentKe
 	}
 	maps.Copy(meta, env)
 	if meta[metaMtime] == "" && !now.got.LastModified.IsZero() {
-		meta[metaMtime] = formatTime(now.got.LastModified.UnixNano()) // what mounts show of an object of others; PUT loses it
+		meta[metaMtime] = formatTime(Nanoseconds(now.got.LastModified)) // what mounts show of an object of others; PUT loses it
 	}
 	tags := now.tags
 	if p := now.proof; p.box != nil {

@@ -72,7 +72,7 @@ func (c *call) putFile(ctx context.Context, b *object.Bucket, source *localfile.
 
 // attrOf is what the bucket keeps of a local file.
 func attrOf(info os.FileInfo) object.Attr {
-	a := object.Attr{Mode: object.ModeRegular | uint32(info.Mode().Perm()), Mtime: info.ModTime().UnixNano()}
+	a := object.Attr{Mode: object.ModeRegular | uint32(info.Mode().Perm()), Mtime: object.Nanoseconds(info.ModTime())}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		a.UID, a.GID = st.Uid, st.Gid
 		if info.Mode().IsRegular() {

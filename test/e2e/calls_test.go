@@ -282,6 +282,35 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestTimesFarAway: a time outside of what is kept becomes the end of it, and stays that, as where a local disk has a range of times.
+func TestTimesFarAway(t *testing.T) {
+	env := testenv.New(t, testenv.Options{})
+	const first, last = -9223372036, 9223372036
+	times := map[string][2]int64{"2261": {9214646400, 9214646400}, "2300": {10413792000, last}, "9999": {253402300799, last}, "1969": {-1, -1}, "1700": {-8520336000, -8520336000}, "1600": {-11676096000, first}}
+	for name, sec := range times {
+		must(t, os.WriteFile(env.Path(name), nil, 0o600))
+		must(t, unix.UtimesNanoAt(unix.AT_FDCWD, env.Path(name), []unix.Timespec{{Sec: sec[0], Nsec: 7}, {Sec: sec[0], Nsec: 7}}, 0))
+	}
+	check := func(when string) {
+		t.Helper()
+		for name, sec := range times {
+			want := unix.Timespec{Sec: sec[1], Nsec: 7}
+			if sec[0] != sec[1] {
+				want.Nsec = 0
+			}
+			var st unix.Stat_t
+			if err := unix.Stat(env.Path(name), &st); err != nil || st.Mtim != want {
+				t.Errorf("%s, %s: got %v, %v, want %v", when, name, st.Mtim, err, want)
+			}
+		}
+	}
+	check("at once")
+	env.Remount()
+	check("after a mount")
+	env.DropCache()
+	check("from the bucket")
+}
+
 // TestReadDirLarge checks that a large directory shows each name once, also while entries go.
 func TestReadDirLarge(t *testing.T) {
 	env := testenv.New(t, testenv.Options{})

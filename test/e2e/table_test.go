@@ -164,6 +164,10 @@ func TestStatfs(t *testing.T) {
 	if before.Bavail != after.Bavail || before.Ffree != after.Ffree {
 		t.Errorf("got %d blocks and %d files before, %d and %d after, want a constant", before.Bavail, before.Ffree, after.Bavail, after.Ffree)
 	}
+	const words = 1 << 32 // a 32-bit program's
+	if after.Blocks >= words || after.Bavail >= words || after.Files >= words || after.Ffree >= words {
+		t.Errorf("got %d blocks and %d files: statfs of 32-bit programs fails with EOVERFLOW", after.Blocks, after.Files)
+	}
 	if room := after.Bavail * uint64(after.Bsize); room < 1<<40 || after.Namelen != 255 { //nolint:gosec // block sizes are positive
 		t.Errorf("got room for %d bytes and names of %d, want more than 1 TiB and 255", room, after.Namelen)
 	}
