@@ -47,6 +47,7 @@ type Cache struct {
 	last        atomic.Pointer[Status] // of the moment of Close
 	background  context.Context        // of what work counts
 	cancel      context.CancelFunc     // ends it
+	generation  uint32                 // of file handles
 	rekeyed     time.Time              // when the key of the folder was replaced; for the keeper of bodies and the end
 
 	// names is held for writing while an inode is erased because others removed its object, and for reading while one is
@@ -128,8 +129,8 @@ func (c *Cache) claim() error {
 		if known && !bytes.Equal(owner, []byte(c.o.identity())) {
 			return fmt.Errorf("%w: it is of %s, not of %s", ErrForeignCache, owner, c.o.identity())
 		}
-		if known {
-			return nil
+		if err := c.keepGeneration(tx); err != nil || known {
+			return err
 		}
 		root, _, err := tx.Inode(Root)
 		if err != nil {

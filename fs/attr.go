@@ -18,8 +18,6 @@ const (
 	blockSize = 4096
 	// spaceUnit is the unit of statfs, in which the room is a number of 32 bits, which statfs of 32-bit programs takes.
 	spaceUnit = 1 << 20
-	// generation goes with every node id; inode numbers are never used twice, so it never changes.
-	generation = 1
 )
 
 // fillAttr writes a file's attributes in the kernel's form.
@@ -59,9 +57,9 @@ func joinTime(sec uint64, nsec uint32) int64 {
 }
 
 // fillEntry answers a request that names a file; valid is how long the name may be remembered.
-func fillEntry(st *cache.Stat, valid time.Duration, out *fuse.EntryOut) {
+func (f *fileSystem) fillEntry(st *cache.Stat, valid time.Duration, out *fuse.EntryOut) {
 	out.NodeId = uint64(st.Ino)
-	out.Generation = generation
+	out.Generation = f.cache.Generation(st.Ino)
 	out.SetEntryTimeout(valid)
 	out.SetAttrTimeout(attrTimeout)
 	fillAttr(st, &out.Attr)

@@ -101,7 +101,7 @@ func (f *fileSystem) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *f
 			return false
 		}
 		if e.Known {
-			fillEntry(&e.Stat, valid, entry)
+			f.fillEntry(&e.Stat, valid, entry)
 		}
 		return true
 	})

@@ -26,7 +26,7 @@ func (f *fileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	if err != nil {
 		return f.status("create", in.NodeId, err)
 	}
-	fillEntry(&st, f.cache.NameValid(), &out.EntryOut)
+	f.fillEntry(&st, f.cache.NameValid(), &out.EntryOut)
 	out.Fh, out.OpenOut.OpenFlags = f.cache.Handle(st.Ino), f.openFlags()
 	return fuse.OK
 }
@@ -40,7 +40,7 @@ func (f *fileSystem) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fus
 	if err != nil {
 		return f.status("tmpfile", in.NodeId, err)
 	}
-	fillEntry(&st, 0, &out.EntryOut)
+	f.fillEntry(&st, 0, &out.EntryOut)
 	out.Fh, out.OpenOut.OpenFlags = f.cache.Handle(st.Ino), f.openFlags()
 	return fuse.OK
 }

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name strin
 	r := f.begin(cancel, h)
 	defer r.finish()
 	begun := f.outdated.begin()
-	st, valid, err := f.cache.Lookup(r, cache.Ino(h.NodeId), name)
+	st, valid, err := f.lookup(r, cache.Ino(h.NodeId), name)
 	if errors.Is(err, cache.ErrNotFound) && valid > 0 {
 		out.NodeId = 0
 		out.SetEntryTimeout(valid)
@@ -24,8 +25,21 @@ func (f *fileSystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name strin
 		return f.status("lookup", h.NodeId, err)
 	}
 	f.outdated.shown(st.Ino, begun)
-	fillEntry(&st, valid, out)
+	f.fillEntry(&st, valid, out)
 	return fuse.OK
+}
+
+// lookup also answers for the two names with which the kernel finds what it has forgotten by a file handle, and the directory that this is in.
+func (f *fileSystem) lookup(r *request, ino cache.Ino, name string) (st cache.Stat, valid time.Duration, err error) {
+	switch name {
+	case ".":
+		st, err = f.cache.Again(r, ino)
+		return st, 0, err
+	case "..":
+		st, err = f.cache.Above(r, ino)
+		return st, 0, err
+	}
+	return f.cache.Lookup(r, ino, name)
 }
 
 // Forget tells that the kernel dropped an inode; it only matters for those without a name.
@@ -79,7 +93,7 @@ func (f *fileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string
 	if err != nil {
 		return f.status("mknod", in.NodeId, err)
 	}
-	fillEntry(&st, f.cache.NameValid(), out)
+	f.fillEntry(&st, f.cache.NameValid(), out)
 	return fuse.OK
 }
 
@@ -91,7 +105,7 @@ func (f *fileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string
 	if err != nil {
 		return f.status("mkdir", in.NodeId, err)
 	}
-	fillEntry(&st, f.cache.NameValid(), out)
+	f.fillEntry(&st, f.cache.NameValid(), out)
 	return fuse.OK
 }
 
@@ -103,7 +117,7 @@ func (f *fileSystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, n
 	if err != nil {
 		return f.status("symlink", h.NodeId, err)
 	}
-	fillEntry(&st, f.cache.NameValid(), out)
+	f.fillEntry(&st, f.cache.NameValid(), out)
 	return fuse.OK
 }
 
@@ -126,7 +140,7 @@ func (f *fileSystem) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, 
 	if err != nil {
 		return f.status("link", in.NodeId, err)
 	}
-	fillEntry(&st, f.cache.NameValid(), out)
+	f.fillEntry(&st, f.cache.NameValid(), out)
 	return fuse.OK
 }
 
