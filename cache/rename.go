@@ -6,32 +6,52 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
 // Rename moves a name. It is one local transaction whatever it moves; the objects follow in the background. A directory
 // whose content was never listed is listed first, so that nothing below it is left behind.
 func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newParent Ino, newName string, mode RenameMode) error {
+	return c.renameNames(ctx, place{oldParent, oldName}, place{newParent, newName}, mode, nil)
+}
+
+// RenameWhiteout is Rename that leaves a whiteout behind in the same transaction: the device 0, by which an overlay says that a name below is gone. left says
+// whose it is. Names are not exchanged so.
+func (c *Cache) RenameWhiteout(ctx context.Context, oldParent Ino, oldName string, newParent Ino, newName string, mode RenameMode, left New) error {
+	if mode == RenameExchange {
+		return ErrInvalid
+	}
+	if err := c.checkName(oldParent, oldName); err != nil {
+		return err
+	}
+	left.Mode, left.Rdev = unix.S_IFCHR, 0
+	return c.renameNames(ctx, place{oldParent, oldName}, place{newParent, newName}, mode, &left)
+}
+
+// renameNames is both; whiteout is what is left behind, nil for nothing.
+func (c *Cache) renameNames(ctx context.Context, from, to place, mode RenameMode, whiteout *New) error {
 	if _, done := c.answered(ctx); done {
 		return nil
 	}
 	if err := c.writable(); err != nil {
 		return err
 	}
-	if hidden(oldParent, oldName) {
+	if hidden(from.parent, from.name) {
 		return ErrNotFound
 	}
-	if err := c.checkName(newParent, newName); err != nil {
+	if err := c.checkName(to.parent, to.name); err != nil {
 		return err
 	}
-	before := [2]sight{c.look(ctx, oldParent, oldName), c.look(ctx, newParent, newName)}
-	if err := c.prepareMove(ctx, oldParent, oldName); err != nil {
+	before := [2]sight{c.look(ctx, from.parent, from.name), c.look(ctx, to.parent, to.name)}
+	if err := c.prepareMove(ctx, from.parent, from.name); err != nil {
 		return err
 	}
-	if err := c.prepareTarget(ctx, newParent, newName, mode); err != nil {
+	if err := c.prepareTarget(ctx, to.parent, to.name, mode); err != nil {
 		return err
 	}
-	for _, dir := range []Ino{oldParent, newParent} {
+	for _, dir := range []Ino{from.parent, to.parent} {
 		if err := c.settled(ctx, dir, before[0].by); err != nil {
 			return err
 		}
@@ -39,13 +59,13 @@ func (c *Cache) Rename(ctx context.Context, oldParent Ino, oldName string, newPa
 	c.names.RLock()
 	defer c.names.RUnlock()
 	err := c.db.Update(func(tx *index.Tx) error {
-		if err := c.rename(tx, place{oldParent, oldName}, place{newParent, newName}, before, mode); err != nil {
+		if err := c.rename(tx, from, to, before, mode, whiteout); err != nil {
 			return err
 		}
 		return c.keepAnswer(ctx, tx, 0)
 	})
 	if err != nil {
-		return fmt.Errorf("rename %q to %q: %w", oldName, newName, err)
+		return fmt.Errorf("rename %q to %q: %w", from.name, to.name, err)
 	}
 	return nil
 }
@@ -93,7 +113,7 @@ func (c *Cache) prepareTarget(ctx context.Context, parent Ino, name string, mode
 }
 
 // rename changes the names in a transaction. before is what they were when the call came.
-func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode RenameMode) error {
+func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode RenameMode, whiteout *New) error {
 	fromDir, err := dirOf(tx, from.parent)
 	if err != nil {
 		return err
@@ -150,7 +170,26 @@ func (c *Cache) rename(tx *index.Tx, from, to place, before [2]sight, mode Renam
 	if err := c.move(tx, &moved, to); err != nil {
 		return err
 	}
+	if whiteout != nil {
+		if err := c.leaveWhiteout(tx, &fromDir, from, *whiteout); err != nil {
+			return err
+		}
+	}
 	return touchBoth(tx, fromDir, toDir)
+}
+
+// leaveWhiteout makes it in the place of what was moved.
+func (c *Cache) leaveWhiteout(tx *index.Tx, dir *index.Inode, at place, n New) error {
+	if err := c.freeName(tx, at.parent, at.name, false); err != nil {
+		return err
+	}
+	made := c.newInode(tx, dir, n)
+	made.Parent, made.Name = at.parent, at.name
+	var err error
+	if made.PathSeq, err = tx.NextSeq(); err != nil {
+		return err
+	}
+	return tx.PutInode(made)
 }
 
 // touchBoth moves the times of one or two directories.

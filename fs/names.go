@@ -158,12 +158,12 @@ func (f *fileSystem) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string
 	return f.status("rmdir", h.NodeId, f.cache.Rmdir(r, cache.Ino(h.NodeId), name))
 }
 
-// Rename moves a name, with RENAME_NOREPLACE and RENAME_EXCHANGE; RENAME_WHITEOUT is EINVAL.
+// Rename moves a name, with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT.
 func (f *fileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
 	r := f.beginChange(cancel, &in.InHeader)
 	defer r.finish()
 	mode := cache.RenameReplace
-	switch in.Flags {
+	switch in.Flags &^ unix.RENAME_WHITEOUT {
 	case 0:
 	case unix.RENAME_NOREPLACE:
 		mode = cache.RenameNoReplace
@@ -171,6 +171,10 @@ func (f *fileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, 
 		mode = cache.RenameExchange
 	default:
 		return fuse.EINVAL
+	}
+	if in.Flags&unix.RENAME_WHITEOUT != 0 {
+		return f.status("rename", in.NodeId, f.cache.RenameWhiteout(r, cache.Ino(in.NodeId), oldName, cache.Ino(in.Newdir), newName, mode,
+			newFile(&in.InHeader, 0, 0)))
 	}
 	return f.status("rename", in.NodeId,
 		f.cache.Rename(r, cache.Ino(in.NodeId), oldName, cache.Ino(in.Newdir), newName, mode))
