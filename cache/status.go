@@ -21,6 +21,7 @@ type Status struct {
 	Failures                    []Failure
 	Waiting                     int       // names that wait for others, by the order of requests
 	Blocked                     []Blocked // some of them
+	CacheID                     string    // names of this cache in the bucket have it; see docs/FORMAT.md, section 1
 	CacheUsed, CacheLimit       int64     // bytes on the local disk
 	OpenFiles                   int       // inodes that are open
 	Disk                        string    // what is wrong with the local disk; empty: nothing
@@ -60,7 +61,7 @@ func (c *Cache) Status() Status {
 		Puts: stats.Puts, Copies: stats.Copies, Deletes: stats.Deletes, Tags: stats.Tags, SentBytes: stats.SentBytes,
 		Retries: stats.Retries, Errors: stats.Errors, Conflicts: c.conflicts.Load(), LeftOut: c.leftOut.count(), Replayed: c.replayed.Load(), Failures: failuresOf(&stats),
 		Refused: stats.Refused, Waiting: stats.Waiting, Blocked: blockedOf(&stats),
-		CacheUsed: usage.Used, CacheLimit: usage.Limit, OpenFiles: c.opens.len(), Disk: c.diskTrouble(usage.Disk),
+		CacheID: c.db.ID(), CacheUsed: usage.Used, CacheLimit: usage.Limit, OpenFiles: c.opens.len(), Disk: c.diskTrouble(usage.Disk),
 		Notices: counts, LastNotices: noticed,
 	}
 }

@@ -208,13 +208,26 @@ func (v *verification) uploads(ctx context.Context) error {
 	return err
 }
 
-// parked reports a parked object that no mount has taken back for long. It is content, and nobody here can know whose.
-func (v *verification) parked(n *visit) error {
+// parked reports an object on its way that no mount has taken back for long. It is content, perhaps the only copy of a file, and nobody here can
+// know whether the cache that it belongs to is used again.
+func (v *verification) parked(n *visit, detail string) error {
 	_, isKnown, err := v.known(n.key)
 	if err == nil && !isKnown && v.stale(n.entry.LastModified) {
-		v.tell(Finding{Kind: FoundOrphan, Key: n.key})
+		v.tell(Finding{Kind: FoundOrphan, Key: n.key, Detail: detail})
 	}
 	return err
+}
+
+// parkedBy tells of a name among the parked objects who takes it back, and what to do when nobody does.
+func parkedBy(name string) string {
+	cache := "the cache that parked it"
+	if id, _, ok := strings.Cut(name, "."); ok {
+		if _, err := ParseID(id); err == nil {
+			cache = "the cache " + id
+		}
+	}
+	return "content of a file on its way to another name; a mount with " + cache + " takes it back (`ossencfs status --json` shows ids). If that cache is gone for good, bring it out with " +
+		"`ossencfs get`, see what it is, and then remove the object"
 }
 
 // nested reports a record of another volume below. It is false for what only has the name of a record.

@@ -55,9 +55,9 @@ func (v *verification) visit(ctx context.Context, n *visit) error {
 	case strings.HasPrefix(rest, "lock/") && root == v.b.volume.rootPrefix():
 		return nil // it ends by itself
 	case strings.HasPrefix(rest, "up/"): // the begin of a file that is being written, without keys and tags
-		return v.parked(n)
+		return v.parked(n, "the begin of a file that was larger than its writer's cache; only a mount with that cache can finish it")
 	case strings.HasPrefix(rest, "park/"):
-		if err := v.parked(n); err != nil {
+		if err := v.parked(n, parkedBy(strings.TrimPrefix(rest, "park/"))); err != nil {
 			return err
 		}
 	case rest != "" && rest != "canary" && rest != "root/" && (root == v.b.prefix || root == v.b.volume.rootPrefix()):

@@ -271,7 +271,7 @@ func (c *Converger) facts() *Facts {
 
 func (c *Converger) fixedFacts() Facts {
 	return Facts{
-		Open: c.o.Opens.Open, Refused: c.refusedHere, Excused: c.excused, Whole: c.whole, Urgent: c.urgent, Since: c.queue.since,
+		Cache: c.o.DB.ID(), Open: c.o.Opens.Open, Refused: c.refusedHere, Excused: c.excused, Whole: c.whole, Urgent: c.urgent, Since: c.queue.since,
 		Flying: func(key string) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()

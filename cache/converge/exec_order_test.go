@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -191,6 +192,40 @@ func TestCycle(t *testing.T) {
 	r.calm()
 	if r.store.count("copy a "+ParkPrefix) != 1 || r.store.count("put") != 0 {
 		t.Errorf("got %v", r.store.requests())
+	}
+}
+
+// TestParkedByTheVersionBefore: content that an earlier version parked, under the inode number alone, is known after the upgrade, moves to its name, and
+// leaves nothing behind. So does a request to such a key whose answer was lost.
+func TestParkedByTheVersionBefore(t *testing.T) {
+	const before, lost = ParkPrefix + "0000000000000080", ParkPrefix + "0000000000000081"
+	r := newRig(t, Options{})
+	r.uploadedAlready(2, func(n int) string { return []string{"a", "b"}[n] })
+	r.evict("a")
+	r.update(func(tx *index.Tx) error {
+		row, _, err := tx.Object("a")
+		if err != nil {
+			return err
+		}
+		r.store.mu.Lock()
+		defer r.store.mu.Unlock()
+		r.store.objects[before] = r.store.objects["a"]
+		delete(r.store.objects, "a")
+		row.Key = before
+		b := r.file(tx, "b")
+		upload := object.NewID()
+		there := r.store.objects["b"]
+		there.info.Upload = upload
+		r.store.objects[lost] = there
+		p := index.Pend{Key: lost, Op: index.Put, Ino: b.Ino, Gen: b.Gen, AttrVer: b.AttrVer, Upload: index.ID(upload), Attempts: 1, IfAbsent: true}
+		return errors.Join(tx.DeleteObject("a"), tx.PutObject(row), tx.PutPend(p))
+	})
+	r.restart()
+	r.sync("")
+	r.calm()
+	got := r.store.requests()
+	if r.store.count("copy "+before+" a") != 1 || r.store.count("delete "+before) != 1 || r.store.count("put") != 0 {
+		t.Errorf("got %v, want the content moved from its old parking key", got)
 	}
 }
 

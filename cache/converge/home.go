@@ -187,7 +187,7 @@ func (p *planner) sealLate(key string, i *index.Inode) Action {
 
 // parkCopy copies an inode from its home to its parking key, which is its home then.
 func (p *planner) parkCopy(victim *index.Inode, s *index.Object) Action {
-	key := ParkKey(victim.Ino)
+	key := p.f.ParkKey(victim.Ino)
 	if wait, busy := p.busy(key); busy {
 		return wait
 	}
@@ -200,7 +200,7 @@ func (p *planner) parkCopy(victim *index.Inode, s *index.Object) Action {
 
 // parkPut uploads an inode to its parking key.
 func (p *planner) parkPut(m *index.Inode) Action {
-	key := ParkKey(m.Ino)
+	key := p.f.ParkKey(m.Ino)
 	if wait, busy := p.busy(key); busy {
 		return wait
 	}
@@ -220,7 +220,7 @@ func (p *planner) rescue(own *index.Pend) (Action, bool) {
 	if !wanted || w.IsDir() || !w.Sealed || !w.Cached() {
 		return nothing, false
 	}
-	if _, parked := p.object(ParkKey(w.Ino)); parked {
+	if _, parked := p.object(p.f.ParkKey(w.Ino)); parked {
 		return nothing, false
 	}
 	if _, home := p.home(&w); home {

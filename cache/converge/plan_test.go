@@ -248,11 +248,12 @@ func TestRearm(t *testing.T) {
 }
 
 func TestParkKey(t *testing.T) {
-	if got, want := ParkKey(0x1f), ".ossencfs/park/000000000000001f"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	f := Facts{Cache: "0123456789abcdef0123456789abcdef"}
+	if got, want := f.ParkKey(0x1f), ".ossencfs/park/0123456789abcdef0123456789abcdef.1f"; got != want || !isParkKey(got) {
+		t.Errorf("got %q, want the parking key %q", got, want)
 	}
-	if ParkKey(1) == ParkKey(16) {
-		t.Error("two inodes with one parking key")
+	if other := (&Facts{Cache: "f"}); f.ParkKey(1) == f.ParkKey(16) || f.ParkKey(1) == other.ParkKey(1) {
+		t.Error("two inodes, or two caches, with one parking key")
 	}
 }
 

@@ -77,7 +77,7 @@ func (w *world) fail(format string, args ...any) {
 
 func (w *world) facts() *Facts {
 	return &Facts{
-		Now: w.now, Open: func(ino index.Ino) bool { return w.open[ino] > 0 },
+		Cache: "me", Now: w.now, Open: func(ino index.Ino) bool { return w.open[ino] > 0 },
 		Flying:  func(key string) bool { return w.flying(key) != nil },
 		Refused: func(key string) bool { return w.refused[key] != 0 }, Refusing: len(w.refused) > 0, Excused: func(key string) bool { return w.refused[key] != 0 }, Whole: func(string) bool { return false }, RetryAt: func(key string) int64 { return w.refused[key] }, Since: func(string) int64 { return 0 }, Urgent: func(string) bool { return true },
 		without: w.without,

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ var _ Tx = (*index.Tx)(nil)
 
 // Facts is what the planner knows besides the index: it is lost in a crash, and nothing is wrong then.
 type Facts struct {
+	Cache string // id of the cache, for names that no other one uses
+
 	Now int64 // nanoseconds of a clock that never goes back while the program runs
 
 	// Open reports whether an inode is open.
@@ -75,17 +78,14 @@ type Facts struct {
 // ParkPrefix is where content is parked whose own key is not free yet.
 const ParkPrefix = ".ossencfs/park/"
 
-// ParkKey is the parking key of an inode: always the same one.
-func ParkKey(ino index.Ino) string {
-	const digits = "0123456789abcdef"
-	b := make([]byte, 0, len(ParkPrefix)+16)
-	b = append(b, ParkPrefix...)
-	for shift := 60; shift >= 0; shift -= 4 {
-		b = append(b, digits[uint64(ino)>>shift&15])
-	}
-	return string(b)
+// ParkKey is the parking key of an inode: always the same one, and no other cache's, because inode numbers begin anew in each.
+func (f *Facts) ParkKey(ino index.Ino) string {
+	b := make([]byte, 0, len(ParkPrefix)+len(f.Cache)+1+16)
+	b = append(append(append(b, ParkPrefix...), f.Cache...), '.')
+	return string(strconv.AppendUint(b, uint64(ino), 16))
 }
 
+// isParkKey reports whether a key is a parking key, also one of a version before, which had the inode number alone.
 func isParkKey(key string) bool { return strings.HasPrefix(key, ParkPrefix) }
 
 // rule names what the simulation can leave out.

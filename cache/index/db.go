@@ -33,6 +33,7 @@ const lockPause = 50 * time.Millisecond
 // DB is an open index. All methods may be called at the same time.
 type DB struct {
 	dir    string
+	id     string
 	lock   *os.File
 	pebble *pebble.DB
 	blocks *pebble.Cache
@@ -262,7 +263,7 @@ func (d *DB) start(old bool) error {
 	if err != nil {
 		return err
 	}
-	if err := writeVersion(d.dir); err != nil {
+	if err := errors.Join(d.loadID(), writeVersion(d.dir)); err != nil {
 		return err
 	}
 	return d.knowOrigins()

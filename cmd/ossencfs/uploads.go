@@ -22,6 +22,7 @@ type uploadStatus struct {
 	Blocked       []uploadBlock   `json:"blocked"`   // some of them
 	CacheUsed     int64           `json:"cache_used_bytes"`
 	CacheLimit    int64           `json:"cache_limit_bytes"`
+	CacheID       string          `json:"cache_id"` // in names of this cache in the bucket
 	OpenFiles     int             `json:"open_files"`
 	Replayed      int64           `json:"replayed_calls"` // executed by a daemon that died, answered by this one
 	Disk          string          `json:"disk,omitempty"` // what is wrong with the disk of the cache
@@ -59,7 +60,7 @@ func (s *session) status() uploadStatus {
 		Requests:  requestCounts{Put: c.Puts, Copy: c.Copies, Delete: c.Deletes, Tag: c.Tags},
 		SentBytes: c.SentBytes, SentPerSecond: s.rate.per(time.Now(), c.SentBytes),
 		Retries: c.Retries, Errors: c.Errors, Conflicts: c.Conflicts, LeftOut: c.LeftOut, Failures: make([]uploadFailure, 0, len(c.Failures)),
-		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, OpenFiles: c.OpenFiles, Replayed: c.Replayed, Disk: c.Disk,
+		CacheUsed: c.CacheUsed, CacheLimit: c.CacheLimit, CacheID: c.CacheID, OpenFiles: c.OpenFiles, Replayed: c.Replayed, Disk: c.Disk,
 	}
 	u.Refused, u.Waiting, u.Blocked = c.Refused, c.Waiting, make([]uploadBlock, 0, len(c.Blocked))
 	for _, f := range c.Failures {

@@ -299,6 +299,16 @@ func (e *Env) DropCache() {
 	e.mount()
 }
 
+// LoseCache ends the mount without uploading and mounts again with a new cache, as after the loss of the disk.
+func (e *Env) LoseCache() {
+	e.t.Helper()
+	e.unmount(cache.CloseNow)
+	if err := os.RemoveAll(e.CacheDir); err != nil {
+		e.t.Fatal(err)
+	}
+	e.mount()
+}
+
 // Sync waits until the bucket has everything.
 func (e *Env) Sync() {
 	e.t.Helper()
