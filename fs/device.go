@@ -262,7 +262,7 @@ func (d *Device) Alive() bool {
 // fail with ECONNABORTED.
 func (d *Device) Detach() error {
 	var err error
-	if d.Alive() {
+	if d.Alive() && mountedHere(d.dev) {
 		err = Unmount(d.dir, d.dev, true)
 	}
 	return errors.Join(err, d.Close())

@@ -215,10 +215,12 @@ func (s *Server) Unmount() error {
 		default:
 		}
 		if err = Unmount(s.dir, s.dev, false); err == nil {
-			s.Wait()
-			return nil
+			return s.ended()
 		}
 		time.Sleep(pause)
+	}
+	if !mountedHere(s.dev) && len(s.Holders()) > 0 {
+		return ErrHeld // somebody else has taken it out of the tree
 	}
 	return fmt.Errorf("unmount %q: %w", s.dir, err)
 }
@@ -232,7 +234,7 @@ func (s *Server) Detach() error {
 }
 
 // Abort cuts the connection to the kernel: every waiting call and every later one gets ENOTCONN or ECONNABORTED. It is for
-// tests of crashes and for a mount that must end at once.
+// tests of crashes, and for a mount that must end at once or is only in other mount namespaces.
 func (s *Server) Abort() error {
 	dev := s.dev
 	if dev == 0 {

@@ -33,6 +33,7 @@ type event struct {
 	Why       []uploadFailure `json:"why,omitempty"`     // some of what fails; with the last line, what is left and why
 	Waiting   int             `json:"waiting,omitempty"` // names that wait for others
 	Disk      string          `json:"disk,omitempty"`    // what is wrong with the disk of the cache
+	Held      []string        `json:"held,omitempty"`    // who has the mount in another mount namespace
 
 	Done      bool     `json:"done,omitempty"`
 	Left      int64    `json:"left,omitempty"` // files left for the next mount, with done
@@ -115,6 +116,7 @@ func (s *session) handleUnmount(w http.ResponseWriter, r *http.Request) {
 	}()
 	s.stream(w, r, done, func(err error) event {
 		e := s.endEvent(err)
+		e.Held = s.heldBy()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		e.Left, e.LeftBytes, e.Why = s.result.left, s.result.bytes, s.result.why
@@ -138,7 +140,7 @@ func (s *session) stream(w http.ResponseWriter, r *http.Request, done <-chan err
 		case <-tick.C:
 			st := s.status()
 			e = event{PendingFiles: st.PendingFiles, PendingBytes: st.PendingBytes, PerSecond: st.SentPerSecond, Waiting: st.Waiting, Disk: st.Disk,
-				Why: st.Failures[:min(len(st.Failures), maxWhy)]}
+				Why: st.Failures[:min(len(st.Failures), maxWhy)], Held: s.heldBy()}
 		}
 		if err := errors.Join(enc.Encode(e), flush.Flush()); err != nil || e.Done || e.Error != "" {
 			return

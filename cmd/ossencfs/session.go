@@ -39,10 +39,12 @@ type session struct {
 	hurryNow context.CancelFunc
 
 	upgraded chan struct{} // closed when another binary shall go on with the mount
+	held     chan struct{} // closed when the mount is only in other mount namespaces
 	finished chan struct{} // closed when everything is released
 	asking   sync.Mutex    // one question to the supervisor at a time
-	mu       sync.Mutex    // mu guards result, and the closing of upgraded
+	mu       sync.Mutex    // mu guards the fields below, and the closing of upgraded and held
 	result   result
+	holders  []fs.Holder // who has it there
 }
 
 // result is how a session ended.
@@ -55,7 +57,7 @@ type result struct {
 
 // openSession connects, opens the cache and mounts. When it fails, nothing is left behind.
 func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, log *slog.Logger) (_ *session, err error) {
-	s := &session{cfg: cfg, log: log, daemon: p.daemon, upgraded: make(chan struct{}), finished: make(chan struct{})}
+	s := &session{cfg: cfg, log: log, daemon: p.daemon, upgraded: make(chan struct{}), held: make(chan struct{}), finished: make(chan struct{})}
 	s.hurry, s.hurryNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -124,6 +126,7 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 	case <-s.server.Done():
 	case <-s.upgraded:
 		return s.handOver()
+	case <-s.held:
 	case <-sig.first.Done():
 		s.daemon.say(msgEnding)
 		s.endMount(sig.second)
@@ -132,7 +135,11 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 		s.endMount(s.hurry)
 	}
 	s.daemon.say(msgEnding)
-	s.server.Wait()
+	if s.isHeld() {
+		s.cutOff(either(ctx, s.hurry))
+	} else {
+		s.server.Wait()
+	}
 	if left := s.status().PendingFiles; left > 0 && s.hurry.Err() == nil {
 		s.log.Info("unmounted; uploading what is left", "files", left)
 		if s.record.LogFile == "" && term.IsTerminal(int(os.Stderr.Fd())) {
@@ -153,7 +160,7 @@ func (s *session) run(ctx context.Context, sig *signals) error {
 // the second signal comes.
 func (s *session) endMount(second context.Context) {
 	err := s.server.Unmount()
-	if err == nil {
+	if err == nil || s.noteHeld(err) {
 		return
 	}
 	s.log.Warn("the mount is busy; it ends when the last file in it is closed", "mountpoint", s.cfg.dir, "error", err)
@@ -172,7 +179,7 @@ func (s *session) endMount(second context.Context) {
 // close releases everything in the order in which it depends on each other, and tells those who wait.
 func (s *session) close(ctx context.Context, mode cache.CloseMode) error {
 	var errs []error
-	if s.server != nil { // else it is the supervisor's to say whether the mount ends
+	if s.server != nil && !s.isHeld() { // else it is the supervisor's to say whether the mount ends
 		s.daemon.say(msgEnding)
 		if err := s.server.Unmount(); err != nil { // it is busy, and must not stay behind without us
 			errs = append(errs, err, s.server.Detach())
@@ -217,7 +224,7 @@ func (s *session) requestUnmount(now bool) error {
 	select {
 	case <-s.server.Done():
 	default:
-		if err := s.server.Unmount(); err != nil {
+		if err := s.server.Unmount(); err != nil && !s.noteHeld(err) {
 			if errors.Is(err, unix.EBUSY) || isBusy(s.cfg.dir) {
 				return fail(exitMountPoint, fmt.Errorf("%s is busy: files are open or somebody works in it", s.cfg.dir), "`fuser -vm "+localfile.Word(s.cfg.dir)+"` shows who")
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,9 @@ func runUmount(ctx context.Context, c *call) error {
 		return err
 	}
 	awaitExit(process)
+	if len(last.Held) > 0 {
+		c.stderr.printf("ossencfs: a copy of the mount in another mount namespace has ended with it, that of %s\n", strings.Join(last.Held, ", "))
+	}
 	if last.Left > 0 {
 		c.tellLeft(last.Why)
 		c.stdout.printf("unmounted %s; not in the bucket yet: %s, %s\n", dir, files(last.Left), formatSize(last.LeftBytes))

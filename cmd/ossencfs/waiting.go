@@ -19,6 +19,9 @@ func (e *event) waitingLine() string {
 	if e.Waiting > 0 {
 		fmt.Fprintf(&b, ", %d wait for others", e.Waiting)
 	}
+	if len(e.Held) > 0 {
+		fmt.Fprintf(&b, "; %s has a copy of the mount in another mount namespace, which ends", strings.Join(e.Held, ", "))
+	}
 	if e.Disk != "" {
 		fmt.Fprintf(&b, "; the disk of the cache: %s", e.Disk)
 	}
