@@ -40,6 +40,7 @@ type Options struct {
 	PinFile            string        // remembers the volume, made when absent; empty: nothing is remembered
 	VolumeIDs          []string      // volume keys that must be there, 32 hexadecimal digits each
 	VolumeFrom         string        // directory below Prefix, "" or ending in "/", from which the volume is looked for upwards
+	Named              string        // key or directory that is all the caller wants to read; where there is no volume, what it names decides whether the key fits
 	NewVolume          bool          // make a volume where there are objects and no record
 	Shared             bool          // other users are let in: files above SmallFile are stored with their attributes in a tag without which they are closed
 	TagsOnly           bool          // leave content keys out of boxes: each object is opened through its envelope

@@ -134,15 +134,20 @@ func (b *Bucket) writeCanary(ctx context.Context) error {
 }
 
 // trySamples opens the first encrypted objects, so that a volume is not made under a key that does not fit what
-// others wrote before. It is content with one that opens, and with none at all.
+// others wrote before. It is content with one that opens, and with none at all. Who only wants to read something by its name is told
+// by that: others may have other keys.
 func (b *Bucket) trySamples(ctx context.Context) error {
-	page, err := b.oss.List(ctx, oss.ListOptions{Prefix: b.prefix, Max: maxSamples})
+	named := b.prefix + strings.TrimSuffix(b.opt.Named, "/")
+	page, err := b.oss.List(ctx, oss.ListOptions{Prefix: named, Max: maxSamples})
 	if err != nil {
 		return err
 	}
 	var refused error
 	refusals := 0
 	for _, e := range page.Objects {
+		if rest := e.Key[len(named):]; b.opt.Named != "" && rest != "" && rest[0] != '/' {
+			continue // another name that begins so
+		}
 		got, err := b.oss.Head(ctx, e.Key)
 		if errors.Is(err, oss.ErrNotFound) {
 			continue

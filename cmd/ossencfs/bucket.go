@@ -58,7 +58,9 @@ func (r *reader) objectOptions(t target) object.Options {
 func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object.Bucket, error) {
 	r := c.read()
 	o := r.objectOptions(t)
-	o.ReadOnly, o.VolumeFrom = readOnly, folderOf(t.key)
+	if o.ReadOnly, o.VolumeFrom = readOnly, folderOf(t.key); readOnly {
+		o.Named = t.key
+	}
 	o.Trust, o.VolumeIDs = r.trust(""), r.volumeIDs()
 	o.NewVolume = findOption(r.options, newVolumeOption.name) != nil && r.is(newVolumeOption.name)
 	if r.err != nil {
