@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Page sizes of listings.
@@ -125,7 +126,7 @@ func (b *bucket) list(prefix, delimiter, marker string, limit int) page {
 }
 
 // writeObject writes one Contents element.
-func writeObject(x *xmlDoc, e encoder, v *version, owner bool) {
+func writeObject(x *xmlDoc, e encoder, v *version, owner bool, now time.Time) {
 	x.begin("Contents")
 	x.text("Key", e.encode(v.Key))
 	x.text("LastModified", isoTime(v.Modified))
@@ -133,16 +134,17 @@ func writeObject(x *xmlDoc, e encoder, v *version, owner bool) {
 	x.text("Type", v.Type)
 	x.number("Size", v.Size)
 	x.text("StorageClass", v.Class)
+	v.writeRestore(x, now)
 	if owner {
 		writeOwner(x)
 	}
 	x.close()
 }
 
-func (p *page) write(x *xmlDoc, e encoder, owner bool) {
+func (p *page) write(x *xmlDoc, e encoder, owner bool, now time.Time) {
 	for _, it := range p.items {
 		if it.v != nil {
-			writeObject(x, e, it.v, owner)
+			writeObject(x, e, it.v, owner, now)
 		}
 	}
 	for _, it := range p.items {
@@ -184,7 +186,7 @@ func (c *call) listObjects() error {
 	if p.truncated {
 		x.text("NextMarker", e.encode(p.next))
 	}
-	p.write(x, e, true)
+	p.write(x, e, true, c.now())
 	return c.xml(x.end())
 }
 
@@ -220,6 +222,6 @@ func (c *call) listObjectsV2() error {
 		x.text("NextContinuationToken", base64.StdEncoding.EncodeToString([]byte(p.next)))
 	}
 	x.number("KeyCount", int64(len(p.items)))
-	p.write(x, e, c.param("fetch-owner") == "true")
+	p.write(x, e, c.param("fetch-owner") == "true", c.now())
 	return c.xml(x.end())
 }

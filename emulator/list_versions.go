@@ -96,6 +96,7 @@ func (c *call) listVersions() error {
 			x.text("Type", v.Type)
 			x.number("Size", v.Size)
 			x.text("StorageClass", v.Class)
+			v.writeRestore(x, c.now())
 		}
 		writeOwner(x)
 		x.close()

@@ -38,6 +38,10 @@ func (c *call) source() (*version, string, error) {
 		v.release()
 		return nil, "", err
 	}
+	if err := c.checkFrozen(v); err != nil {
+		v.release()
+		return nil, "", err
+	}
 	return v, bucket, nil
 }
 

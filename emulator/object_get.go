@@ -91,6 +91,9 @@ func (c *call) describe(own, content *version) {
 	c.set("x-oss-object-type", own.Type)
 	c.set("x-oss-hash-crc64ecma", strconv.FormatUint(content.CRC, 10))
 	c.set("x-oss-storage-class", own.Class)
+	if restore := own.restoreInfo(c.now()); restore != "" {
+		c.set("x-oss-restore", restore)
+	}
 	c.set("x-oss-server-time", "1")
 	if content.MD5 != "" {
 		c.set("Content-MD5", content.MD5)
@@ -192,6 +195,9 @@ func (c *call) getObject() error {
 	}
 	defer free()
 	if err := c.conditions(content); err != nil {
+		return err
+	}
+	if err := c.checkFrozen(content); err != nil {
 		return err
 	}
 	standard := c.header("x-oss-range-behavior") == "standard"

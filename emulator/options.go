@@ -78,6 +78,9 @@ type Options struct {
 	// MaxSkew bounds the clock difference of signed requests; 0 means OSS's value.
 	MaxSkew time.Duration
 
+	// RestoreTime is how long it takes to restore an archived object; 0: it can be read at once.
+	RestoreTime time.Duration
+
 	// MetadataUpdateOnCSECopy says whether CopyObject may change metadata of a client-side encrypted object:
 	// Refuse (default, EC 0005-00000421) or Allow.
 	MetadataUpdateOnCSECopy string

@@ -41,6 +41,7 @@ type meta struct {
 	ACL      string            `json:"acl,omitempty"`
 	Class    string            `json:"class,omitempty"`
 	Target   string            `json:"target,omitempty"` // of symlinks
+	Restored *restoration      `json:"restored,omitempty"`
 	Inline   int64             `json:"inline,omitempty"` // bytes after the JSON line
 	Extents  []extentRecord    `json:"extents,omitempty"`
 }

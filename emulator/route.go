@@ -177,6 +177,7 @@ var objectTable = map[string]map[string]operation{
 		"tagging": {"PutObjectTagging", (*call).putTagging},
 	},
 	http.MethodPost: {
+		"restore":  {"RestoreObject", (*call).restoreObject},
 		"append":   {"AppendObject", (*call).appendObject},
 		"uploadId": {"CompleteMultipartUpload", (*call).completeUpload},
 		"uploads":  {"InitiateMultipartUpload", (*call).initiateUpload},
