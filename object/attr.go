@@ -112,6 +112,8 @@ type Info struct {
 	// of an object whose tag was taken away, which give nobody a right.
 	Unproven Fields
 
+	Others *Others // what other programs said of it; nil: that was not looked at
+
 	box string // value of the header with its box; empty: it has none, or that was not looked at
 }
 

@@ -298,10 +298,13 @@ func TestRequestCounts(t *testing.T) {
 		{"small file", func() error { return errOf(b.GetFile(ctx, "f", &bytes.Buffer{}, nil)) }, map[string]int{"GetObject": 1}},
 		{"copy", func() error {
 			return errOf(b.Copy(ctx, CopyRequest{Src: "f", Dst: "h", Attr: info.Attr, Generation: info.Generation, Upload: NewID()}))
-		}, map[string]int{"CopyObject": 1, "GetObjectTagging": 1}},
+		}, map[string]int{"CopyObject": 1, "HeadObject": 1}},
 		{"tag", func() error {
 			return b.SetAttr(ctx, TagRequest{Key: "f", Attr: info.Attr, Generation: info.Generation, Upload: NewID()})
 		}, map[string]int{"PutObjectTagging": 1, "GetObjectTagging": 1}},
+		{"copy with tags", func() error {
+			return errOf(b.Copy(ctx, CopyRequest{Src: "f", Dst: "i", Attr: info.Attr, Generation: info.Generation, Upload: NewID()}))
+		}, map[string]int{"CopyObject": 1, "HeadObject": 1, "GetObjectTagging": 1}},
 		{"head with tags", func() error { return errOf(b.Head(ctx, "f")) }, map[string]int{"HeadObject": 1, "GetObjectTagging": 1}},
 	} {
 		s.ResetRequests()

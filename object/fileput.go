@@ -84,6 +84,12 @@ func (b *Bucket) putSealed(ctx context.Context, r FileRequest, sealing *Sealing,
 		return Info{}, fmt.Errorf("read %d bytes instead of %d: %w", sealed.Size(), r.Size, ErrChanged)
 	}
 	req := PutRequest{Key: r.Key, Body: body, Sealed: sealed, Attr: r.Attr, Upload: b.NewUpload(r.Key, generationOf(sealed), sealed.Size()), IfAbsent: r.IfAbsent, Progress: r.Progress}
+	if !r.IfAbsent {
+		var err error
+		if req.Keep, err = b.othersAt(ctx, r.Key); err != nil {
+			return Info{}, err
+		}
+	}
 	var state []byte
 	req.SaveMultipart = func(s []byte) error { state = s; return nil }
 	info, err := b.Put(ctx, req)

@@ -125,16 +125,16 @@ func TestHostsObjectMoves(t *testing.T) {
 				}
 				reads(dst)
 			}
-			known := map[string]int{"CopyObject": 1, "GetObjectTagging": 1}
+			tagged := map[string]int{"CopyObject": 1, "HeadObject": 1, "GetObjectTagging": 1}
 			change("a/x")
-			move("a/x", "a/y", known)
-			move("a/y", "b/x", map[string]int{"CopyObject": 1, "GetObjectTagging": 1, "HeadObject": 1})
+			move("a/x", "a/y", tagged)
+			move("a/y", "b/x", tagged)
 			change("b/x")
 			change("b/x")
-			move("b/x", "c/x", known)
-			move("c/x", "a/z", known)
+			move("b/x", "c/x", tagged)
+			move("c/x", "a/z", tagged)
 			change("a/z")
-			move("a/z", "b/z", known)
+			move("a/z", "b/z", tagged)
 
 			info := head(t, reader, "a/x")
 			value, err := reader.formatTag("b/old", tag{upload: NewID(), generation: info.Generation, attr: info.Attr})

@@ -44,25 +44,29 @@ func (b *Bucket) tagsOn(ctx context.Context, full, version string, got oss.Info,
 
 // vouchedFor is the digest of the box that the tag of an object has to vouch for under its name dst: that of a write-only host's object, where the
 // host may not write. tags are those of src, which may be the same name.
-func (b *Bucket) vouchedFor(ctx context.Context, src, version, dst string, tags map[string]string, generation ID) ([]byte, error) {
+func (b *Bucket) vouchedFor(ctx context.Context, from source, dst string, tags map[string]string, generation ID) ([]byte, error) {
 	if b.opt.Bundle != nil {
 		return nil, nil
 	}
+	src, version := from.full, from.version
 	if old, err := parseTag(tags[tagName]); err == nil && old.box != nil && old.generation == generation && b.verifyTag(src, old) == nil {
 		return old.box, nil
 	}
 	if !b.volume.leavesHost(src, dst) {
 		return nil, nil
 	}
-	got, err := b.oss.HeadVersion(ctx, src, version)
-	if err != nil {
-		return nil, err
+	if from.head == nil {
+		got, err := b.oss.HeadVersion(ctx, src, version)
+		if err != nil {
+			return nil, err
+		}
+		from.head = &got
 	}
-	info, p, err := b.describeVersion(ctx, strings.TrimPrefix(src, b.prefix), src, version, got)
+	info, p, err := b.describeVersion(ctx, strings.TrimPrefix(src, b.prefix), src, version, *from.head)
 	if err != nil || p.box == nil || info.Generation != generation {
 		return nil, err
 	}
-	value := got.Meta[cipher.BoxHeader]
+	value := from.head.Meta[cipher.BoxHeader]
 	if box, err := cipher.ParseBox(value); err != nil || box.Type != cipher.BoxOfHost {
 		return nil, err
 	}

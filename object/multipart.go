@@ -35,7 +35,7 @@ func (b *Bucket) beginMultipart(ctx context.Context, key, full string, c content
 		return nil, err
 	}
 	s.Envelope = repeated(meta)
-	s.UploadID, err = b.oss.InitiateMultipart(ctx, full, oss.InitOptions{Meta: meta, Tagging: tagging, ContentType: contentType(key), ForbidOverwrite: ifAbsent})
+	s.UploadID, err = b.oss.InitiateMultipart(ctx, full, oss.InitOptions{Meta: meta, Headers: c.keep.served(), Tagging: tagging, ContentType: contentType(key), ForbidOverwrite: ifAbsent})
 	if err != nil {
 		return nil, err
 	}

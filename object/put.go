@@ -37,6 +37,9 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 	if err := b.putLeaves(ctx, generationOf(r.Sealed), r.Sealed.Tags()); err != nil {
 		return Info{}, before(err)
 	}
+	if r.Keep, err = b.told(ctx, r.Keep); err != nil {
+		return Info{}, before(fmt.Errorf("put %.100q: %w", r.Key, err))
+	}
 	var got placed
 	switch {
 	case r.Stage != nil:
@@ -50,11 +53,12 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, err
 	}
 	b.pool.uploaded(r.generation())
-	tags := 0
+	others := len(r.Keep.told())
+	tags := others
 	if alwaysTagged(r.generation(), r.Upload) {
-		tags = 1
+		tags++
 	}
-	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, TagCount: tags, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
+	return Info{Key: r.Key, Size: r.Sealed.Size(), ETag: got.etag, TagCount: tags, OthersTags: others > 0, Version: got.version, Date: got.date, Attr: r.Attr, HasAttr: true,
 		Generation: r.generation(), Upload: r.Upload, Stored: r.Upload, Over: r.Over, Encrypted: true, State: b.ownState()}, nil
 }
 
@@ -86,7 +90,7 @@ func (b *Bucket) putSingle(ctx context.Context, full string, r PutRequest) (plac
 	sum, hasSum := r.Sealed.MD5()
 	body := newCountedBody(r.Body, 0, r.Sealed.Size(), r.Progress)
 	got, err := b.oss.Put(ctx, full, body, r.Sealed.Size(), oss.PutOptions{
-		Meta: meta, Tagging: tagging, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
+		Meta: meta, Headers: r.Keep.served(), Tagging: tagging, ContentType: contentType(r.Key), ForbidOverwrite: r.IfAbsent,
 		ContentMD5: sum, HasMD5: hasSum, CRC64: r.Sealed.CRC64(), HasCRC: true,
 	})
 	return placedAs(got), err
@@ -101,12 +105,13 @@ type content struct {
 	upload     ID
 	attr       Attr
 	over       []ID
+	keep       *Others
 }
 
 // contentOf is the content of a request whose body is sealed already.
 func contentOf(r PutRequest) content {
 	c := content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: r.generation(), upload: r.Upload, attr: r.Attr,
-		over: r.Over}
+		over: r.Over, keep: r.Keep}
 	if r.fresh != nil {
 		c.tags = r.fresh.Tags()
 	}
@@ -153,7 +158,7 @@ func (b *Bucket) headers(ctx context.Context, key, full string, c content, partS
 	if err != nil {
 		return nil, fmt.Errorf("put %.100q: %w", key, err)
 	}
-	putOver(meta, c.over, size)
+	putOver(meta, c.over, c.keep.putMeta(meta, size))
 	return meta, nil
 }
 

@@ -60,7 +60,7 @@ func (b *Bucket) describeVersion(ctx context.Context, key, full, version string,
 	if g, u, err := parseIDs(got.Meta[metaIDs]); err == nil {
 		info.Generation, info.Upload = g, u
 	}
-	info.box = got.Meta[cipher.BoxHeader]
+	info.box, info.Others = got.Meta[cipher.BoxHeader], othersOf(full, got)
 	info.Version, info.Over = got.VersionID, parseOver(got.Meta[metaOver])
 	_, err := cipher.ParseEnvelope(got.Meta)
 	info.Encrypted = !errors.Is(err, cipher.ErrPlain)
@@ -113,6 +113,7 @@ func (b *Bucket) misplaced(key string, p proof, bound bool) bool {
 // holder for an object of this name. It reports whether there is such a tag.
 func (b *Bucket) applyTags(full string, tags map[string]string, i *Info) bool {
 	i.TagCount = len(tags)
+	i.Others.hasTags(tags)
 	found := b.checkTags(full, tags, i)
 	others := len(tags) - found.ours
 	if over, marked := tags[overTag]; marked {

@@ -43,6 +43,7 @@ type PutRequest struct {
 	fresh      *Sealed // with Generation: the tags of the content
 	IfAbsent   bool    // fail with ErrExists when the object exists; void in versioned buckets
 	Over       []ID    // what it replaces: Info.Past of the object that was looked at
+	Keep       *Others // what others said of the object that it takes the place of: Info.Others
 
 	// Origin is the volume key on whose word the body rests, where it came from the bucket, as Info.Volume; zero: it was written here. Once that key
 	// is retired nothing is stored that rests on it: ErrRetired.

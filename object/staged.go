@@ -105,7 +105,7 @@ func (b *Bucket) putStaged(ctx context.Context, full string, r PutRequest) (plac
 	if err != nil {
 		return placed{}, before(err)
 	}
-	info, err := b.oss.Copy(ctx, stage, full, oss.CopyOptions{ReplaceMeta: meta, ReplaceTagging: &tagging, ForbidOverwrite: r.IfAbsent})
+	info, err := b.oss.Copy(ctx, stage, full, oss.CopyOptions{ReplaceMeta: meta, Headers: r.Keep.forCopy(r.Sealed.Size()), ReplaceTagging: &tagging, ForbidOverwrite: r.IfAbsent})
 	return placedAs(info), err
 }
 

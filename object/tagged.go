@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 
 	"github.com/ossencfs/ossencfs/oss"
@@ -44,7 +45,10 @@ func (b *Bucket) NewUpload(key string, generation ID, size int64) ID {
 
 // firstTags is the tags with which an object is stored; url-encoded, empty where it needs none. That of its attributes counts no change.
 func (b *Bucket) firstTags(full string, c content) (string, error) {
-	tags, err := b.firstTag(full, nil, c)
+	tags, err := b.firstTag(full, c.keep.told(), c)
+	if err == nil && len(tags) > oss.MaxTags {
+		err = fmt.Errorf("object %.100q: %w: it has %d", full, ErrTagRoom, len(tags)-1)
+	}
 	return oss.EncodeTagging(tags), err
 }
 

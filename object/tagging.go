@@ -20,7 +20,12 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	tags, tagged, err := b.mergedTags(ctx, full, "", full, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
+	b.freshen(ctx)
+	tags, err := b.tagsOf(ctx, full, "")
+	if err != nil {
+		return before(err)
+	}
+	tags, tagged, err := b.mergedTags(ctx, source{full: full}, tags, full, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return before(err)
 	}
@@ -31,15 +36,18 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	return b.oss.PutTagging(ctx, full, tags)
 }
 
-// mergedTags is the tags of the object src with ours replaced by t, as the object dst will have them. tagged says that it had one of ours.
-func (b *Bucket) mergedTags(ctx context.Context, src, version, dst string, t tag) (tags map[string]string, tagged bool, err error) {
-	b.freshen(ctx)
-	if tags, err = b.tagsOf(ctx, src, version); err != nil {
+// source is an object whose tags are changed or taken along.
+type source struct {
+	full, version string
+	head          *oss.Info // nil: not asked for
+}
+
+// mergedTags is the tags of an object with ours replaced by t, as the object dst will have them. tagged says that it had one of ours.
+func (b *Bucket) mergedTags(ctx context.Context, from source, tags map[string]string, dst string, t tag) (_ map[string]string, tagged bool, err error) {
+	if t.box, err = b.vouchedFor(ctx, from, dst, tags, t.generation); err != nil {
 		return nil, false, err
 	}
-	if t.box, err = b.vouchedFor(ctx, src, version, dst, tags, t.generation); err != nil {
-		return nil, false, err
-	}
+	src := from.full
 	_, tagged = tags[tagName]
 	name := tagName
 	for at, value := range tags {
@@ -95,9 +103,29 @@ func (b *Bucket) clearTags(tags map[string]string, name string) {
 	delete(tags, name)
 }
 
+// sourceOf looks at the source of a copy: it tells the storage class that the copy is to have, and whether there are tags.
+func (b *Bucket) sourceOf(ctx context.Context, full, version string) (got oss.Info, tags map[string]string, err error) {
+	if got, err = b.oss.HeadVersion(ctx, full, version); err == nil && (got.TagCount > 0 || b.uncounted.Load()) {
+		tags, err = b.tagsOf(ctx, full, version)
+	}
+	if tags == nil {
+		tags = make(map[string]string, 2)
+	}
+	return got, tags, err
+}
+
+// classOfCopy is the storage class that a copy of an object asks for; empty: the bucket's, for what is an ordinary one's. OSS limits the size where
+// the class changes, and a request without one never changes it.
+func classOfCopy(got oss.Info) string {
+	if class := got.Headers[classHeader]; class != "Standard" {
+		return class
+	}
+	return ""
+}
+
 // Copy copies bytes and headers, the envelope included, and gives the copy new attributes by its tag, in one
-// request. Tags of others are taken along. It sends no header that would make OSS store the bytes anew, so that it
-// works at any size. It is a write: one attempt. The result has no Size and no
+// request, after a look at the source. Tags of others and the storage class are taken along. It sends no header that would make OSS store the
+// bytes anew, so that it works at any size. It is a write: one attempt. The result has no Size and no
 // Xattrs, and of a foreign source it does not know whether it is Encrypted.
 func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	dst, err := b.writable(r.Dst)
@@ -111,7 +139,12 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	tags, _, err := b.mergedTags(ctx, src, r.SrcVersion, dst, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
+	b.freshen(ctx)
+	got, tags, err := b.sourceOf(ctx, src, r.SrcVersion)
+	if err != nil {
+		return Info{}, before(err)
+	}
+	tags, _, err = b.mergedTags(ctx, source{full: src, version: r.SrcVersion, head: &got}, tags, dst, tag{upload: r.Upload, generation: r.Generation, attr: b.closed(r.Attr, r.Unproven), unproven: r.Unproven & AllFields})
 	if err != nil {
 		return Info{}, before(err)
 	}
@@ -119,7 +152,7 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	others := len(tags) > 1
 	tagOver(tags, r.Over)
 	tagging := oss.EncodeTagging(tags)
-	got, err := b.oss.Copy(ctx, src, dst, oss.CopyOptions{
+	got, err = b.oss.Copy(ctx, src, dst, oss.CopyOptions{StorageClass: classOfCopy(got),
 		SourceVersion: r.SrcVersion, SourceIfMatch: r.SrcETag, ForbidOverwrite: r.IfAbsent, ReplaceTagging: &tagging})
 	if err != nil {
 		return Info{}, err

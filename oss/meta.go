@@ -157,6 +157,9 @@ func putMeta(op, key string, h map[string]string, meta map[string]string) error 
 	return nil
 }
 
+// CanCarry reports whether a request can carry a header of user metadata; name is lower case.
+func CanCarry(name, value string) bool { return checkMeta(name, value) == nil }
+
 // checkMeta allows names of lower-case letters, digits and hyphens and values of visible ASCII and inner spaces.
 func checkMeta(name, value string) error {
 	rest, ok := strings.CutPrefix(name, metaPrefix)

@@ -29,6 +29,8 @@ type CopyOptions struct {
 	SourceIfMatch   string            // ETag the source must have, or the call fails with ErrPrecondition
 	ForbidOverwrite bool              // fail with ErrExists instead of replacing; void in versioned buckets
 	ReplaceMeta     map[string]string // metadata of the copy; nil keeps the source's
+	Headers         map[string]string // with ReplaceMeta: as in PutOptions
+	StorageClass    string            // of the copy; empty: the bucket's
 	ReplaceTagging  *string           // url-encoded tags of the copy; nil keeps the source's
 }
 
@@ -155,9 +157,13 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Info
 	if o.ReplaceMeta != nil {
 		h["x-oss-metadata-directive"] = "REPLACE"
 		h["Content-Type"] = "application/octet-stream"
+		putKept(h, o.Headers)
 		if err := putMeta(op, dst, h, o.ReplaceMeta); err != nil {
 			return Info{}, err
 		}
+	}
+	if o.StorageClass != "" {
+		h["x-oss-storage-class"] = o.StorageClass
 	}
 	if o.ReplaceTagging != nil {
 		h["x-oss-tagging-directive"] = "Replace"

@@ -17,8 +17,9 @@ type flight struct {
 	inode  index.Inode // whose attributes are sent, as it was when the intent was written
 	body   Sealed      // Put
 	sealed *object.Sealed
-	size   int64         // Copy: of the source, which the answer does not tell
-	limit  time.Duration // how long an answer is waited for
+	size   int64          // Copy: of the source, which the answer does not tell
+	keep   *object.Others // Put: what others said of the object that it takes the place of
+	limit  time.Duration  // how long an answer is waited for
 }
 
 // send begins the request that a plan asks for, or repeats one whose outcome is unknown, with the same bytes and the same id. The
@@ -42,13 +43,16 @@ func (c *Converger) send(key string, a *Action) (settled bool, err error) {
 	if a.Verify {
 		var ok bool
 		if a.Kind == Resend {
-			ok, err = c.recheck(&a.Pend)
+			seen, ok, err = c.recheck(&a.Pend)
 		} else {
 			seen, ok, err = c.verify(a.Pend.Key)
 		}
 		if err != nil || !ok {
 			return false, err
 		}
+	}
+	if fl.keep, err = c.kept(&a.Pend, seen); err != nil {
+		return false, err
 	}
 	f := c.facts()
 	begun := false
@@ -125,12 +129,12 @@ func (c *Converger) verify(key string) (found *object.Info, ok bool, err error) 
 
 // recheck is the look before a repetition. It returns false when that is not to be sent: the request was executed, or somebody else was
 // there.
-func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
+func (c *Converger) recheck(sent *index.Pend) (found *object.Info, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(c.ctx, callTime)
 	defer cancel()
-	found, err := c.head(ctx, sent.Key)
+	found, err = c.head(ctx, sent.Key)
 	if err = ignoreAlien(err); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	f := foundOther
 	err = c.o.DB.View(func(tx *index.Tx) error {
@@ -139,14 +143,14 @@ func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
 	})
 	switch {
 	case err != nil:
-		return false, err
+		return found, false, err
 	case f == foundNotDone:
-		return true, nil
+		return found, true, nil
 	case sent.Void:
-		return false, c.forgetIntent(sent) // what is wanted now begins with a look of its own
+		return found, false, c.forgetIntent(sent) // what is wanted now begins with a look of its own
 	case f == foundDone:
 		if err := c.uncoverUnknown(sent, found); err != nil {
-			return false, err
+			return found, false, err
 		}
 	}
 	err = c.o.DB.Update(func(tx *index.Tx) error {
@@ -160,7 +164,7 @@ func (c *Converger) recheck(sent *index.Pend) (ok bool, err error) {
 		c.recovered(sent.Key)
 		c.ended(*sent, true)
 	}
-	return false, err
+	return found, false, err
 }
 
 // open opens the body of a PUT.
@@ -424,7 +428,7 @@ func (c *Converger) request(ctx context.Context, fl *flight) (object.Info, error
 	switch p.Op {
 	case index.Put:
 		return c.o.Store.Put(ctx, object.PutRequest{
-			Key: p.Key, Body: fl.body, Stage: stageOf(fl.body), Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p),
+			Key: p.Key, Body: fl.body, Stage: stageOf(fl.body), Sealed: fl.sealed, Attr: attr, Upload: object.ID(p.Upload), IfAbsent: p.IfAbsent, Over: overOf(p), Keep: fl.keep,
 			Origin: object.ID(fl.inode.Origin), Generation: fl.putGeneration(), Multipart: p.Multipart, SaveMultipart: func(state []byte) error { return c.saveMultipart(p.Key, p.Upload, state) },
 			Progress: func(n int64) { c.counts.bytes.Add(n) },
 		})

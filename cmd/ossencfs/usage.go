@@ -175,7 +175,7 @@ example:
 const putUsage = `usage: ossencfs put FILE oss://BUCKET/KEY [options]
 
 Encrypts FILE and uploads it as one object, with its mode, owner and modification time, without a mount. A KEY that ends
-in / gets the name of FILE. An object of that name is replaced.
+in / gets the name of FILE. An object of that name is replaced; tags and headers that others gave it stay.
 
     --quiet                     no progress bar
     --new-volume                begin in a bucket that holds objects of others, see ` + "`ossencfs help key`" + `
