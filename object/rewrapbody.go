@@ -160,7 +160,7 @@ func (a *rewrapAttempt) writeWhole(ctx context.Context, s *sighting) error {
 	}
 	a.sent = true
 	_, err = a.r.b.oss.Put(ctx, a.it.full, bytes.NewReader(data), size, oss.PutOptions{
-		Meta: to.meta, Headers: now.got.Headers, Tagging: to.tagging,
+		Meta: to.meta, Headers: now.info.Others.served(), Tagging: to.tagging,
 		ContentMD5: md5.Sum(data), HasMD5: true, CRC64: oss.CRC64(0, data), HasCRC: true}) //nolint:gosec // see the import
 	return err
 }
@@ -200,7 +200,7 @@ func (a *rewrapAttempt) writeParts(ctx context.Context, s *sighting, partSize in
 	}
 	b := a.r.b
 	state := &partState{FullKey: []byte(a.it.full), Size: s.got.Size, PartSize: partSize, Envelope: repeated(to.meta)}
-	state.UploadID, err = b.oss.InitiateMultipart(ctx, a.it.full, oss.InitOptions{Meta: to.meta, Headers: s.got.Headers, Tagging: to.tagging})
+	state.UploadID, err = b.oss.InitiateMultipart(ctx, a.it.full, oss.InitOptions{Meta: to.meta, Headers: s.info.Others.served(), Tagging: to.tagging})
 	if err != nil {
 		return err
 	}
