@@ -26,7 +26,10 @@ const classHeader = "x-oss-storage-class"
 
 // othersOf is what the headers of an object say; its tags are added by hasTags.
 func othersOf(full string, got oss.Info) *Others {
-	o := &Others{headers: got.Headers, meta: maps.Clone(got.Meta)}
+	o := &Others{headers: maps.Clone(got.Headers), meta: maps.Clone(got.Meta)}
+	if classOf(got) == "" {
+		delete(o.headers, classHeader)
+	}
 	maps.DeleteFunc(o.meta, func(name, value string) bool { return isOwnMeta(name) || !oss.CanCarry(name, value) })
 	if got.TagCount > 0 {
 		o.untold = full
@@ -68,6 +71,24 @@ func (o *Others) ForNewContent() *Others {
 		delete(n.headers, classHeader)
 	}
 	return &n
+}
+
+// classOf is the storage class of an object, where it is one that a request can ask for; empty: the bucket's.
+func classOf(got oss.Info) string {
+	switch class := got.Headers[classHeader]; class {
+	case "Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive":
+		return class
+	}
+	return ""
+}
+
+// classOfCopy is the one that a copy asks for. A request without one never changes the class of an ordinary object, and OSS limits the size where it
+// changes.
+func classOfCopy(got oss.Info) string {
+	if class := classOf(got); class != "Standard" {
+		return class
+	}
+	return ""
 }
 
 // isArchived reports whether objects of a storage class have to be restored before they can be read.

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -72,6 +73,40 @@ func TestOthersTagsAreAskedFor(t *testing.T) {
 	must(t, errOf(b.Put(t.Context(), r)))
 	if left, err := b.oss.GetTagging(t.Context(), "f"); err != nil || !maps.Equal(left, map[string]string{"team": "blue"}) {
 		t.Errorf("got %v, %v", left, err)
+	}
+}
+
+// TestOthersLeaveNoTag: an object that is never without a tag of ours is refused where others have all ten, and nothing of theirs is dropped for it.
+func TestOthersLeaveNoTag(t *testing.T) {
+	b := opened(t, Options{Connection: connection(emulated(t, emulator.Options{})), Shared: true})
+	r := request(t, "f", make([]byte, SmallFile+1))
+	r.Upload = b.NewUpload("f", r.generation(), r.Sealed.Size())
+	tags := map[string]string{}
+	for n := range oss.MaxTags {
+		tags[string(rune('a'+n))] = "x"
+	}
+	r.Keep = &Others{tags: tags}
+	if _, err := b.Put(t.Context(), r); !errors.Is(err, ErrTagRoom) || !NoEffect(err) || OutlookOf(err) != RefusedHere {
+		t.Errorf("ten tags: got %v", err)
+	}
+	delete(tags, "a")
+	info, err := b.Put(t.Context(), r)
+	must(t, err)
+	if got := head(t, b, "f"); info.TagCount != oss.MaxTags || got.TagCount != oss.MaxTags || got.Unproven != 0 {
+		t.Errorf("nine tags: told %d, got %d, unproven %b", info.TagCount, got.TagCount, got.Unproven)
+	}
+}
+
+// TestClassOfOthers: a storage class that no request can ask for is left out.
+func TestClassOfOthers(t *testing.T) {
+	for class, want := range map[string]string{"IA": "IA", "Standard": "", "STANDARD_IA": "", "": "", "ColdArchive": "ColdArchive"} {
+		got := oss.Info{Headers: map[string]string{classHeader: class}}
+		if class := classOfCopy(got); class != want {
+			t.Errorf("copy: got %q, want %q", class, want)
+		}
+		if kept := othersOf("f", got).headers[classHeader]; kept != want && class != "Standard" {
+			t.Errorf("put: got %q, want %q", kept, want)
+		}
 	}
 }
 

@@ -114,15 +114,6 @@ func (b *Bucket) sourceOf(ctx context.Context, full, version string) (got oss.In
 	return got, tags, err
 }
 
-// classOfCopy is the storage class that a copy of an object asks for; empty: the bucket's, for what is an ordinary one's. OSS limits the size where
-// the class changes, and a request without one never changes it.
-func classOfCopy(got oss.Info) string {
-	if class := got.Headers[classHeader]; class != "Standard" {
-		return class
-	}
-	return ""
-}
-
 // Copy copies bytes and headers, the envelope included, and gives the copy new attributes by its tag, in one
 // request, after a look at the source. Tags of others and the storage class are taken along. It sends no header that would make OSS store the
 // bytes anew, so that it works at any size. It is a write: one attempt. The result has no Size and no
