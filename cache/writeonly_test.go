@@ -84,6 +84,16 @@ func TestWriteOnlyOutside(t *testing.T) {
 		"setxattr":     func() error { return c.SetXattr(ctx, old, "user.a", nil, cache.XattrAny) },
 		"rename there": func() error { return c.Rename(ctx, a, "mine", other, "mine", cache.RenameReplace) },
 		"rename away":  func() error { return c.Rename(ctx, other, "old", a, "taken", cache.RenameReplace) },
+		"link there": func() error {
+			st, err := c.Tmpfile(ctx, other, cache.New{Mode: 0o600}, cache.OpenMode{Write: true})
+			if err == nil {
+				_, err = c.Link(ctx, st.Ino, other, "linked")
+			}
+			return err
+		},
+		"whiteout": func() error {
+			return c.RenameWhiteout(ctx, other, "old", a, "taken", cache.RenameReplace, cache.New{})
+		},
 		"exchange":     func() error { return c.Rename(ctx, a, "mine", other, "old", cache.RenameExchange) },
 		"root's xattr": func() error { return c.SetXattr(ctx, cache.Root, "user.a", nil, cache.XattrAny) },
 	} {

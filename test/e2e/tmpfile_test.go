@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,6 +145,21 @@ func TestTmpfileOfAPrefix(t *testing.T) {
 		t.Errorf("got %v, want %v", err, unix.ENAMETOOLONG)
 	}
 	must(t, linkByProc(f, env.Path("short")))
+}
+
+// TestLargeTmpfile: a file larger than the cache, whose begin is in the bucket before it has a name, is whole under the name that it gets.
+func TestLargeTmpfile(t *testing.T) {
+	const limit = 16 << 20
+	env := testenv.New(t, testenv.Options{Cache: cache.Options{Limit: limit}})
+	want := make([]byte, 3*limit)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(want) // never fails
+	f := tmpfile(t, env.Dir, 0, string(want))
+	must(t, linkByProc(f, env.Path("large")))
+	must(t, f.Close())
+	env.DropCache()
+	if got, err := os.ReadFile(env.Path("large")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes, %v, want the %d written", len(got), err, len(want))
+	}
 }
 
 // TestTmpfileIsOneObject: what had no name costs no more requests than what had one from the beginning.
