@@ -192,3 +192,34 @@ func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
+
+// TestTenTags: an object of ours whose ten tags others have taken can be given attributes and a name all the same, with its content, and keeps the tags.
+func TestTenTags(t *testing.T) {
+	env := testenv.New(t, options())
+	text := bytes.Repeat([]byte("text"), 1<<19) // large enough that a chmod is a tag
+	must(t, os.WriteFile(env.Path("chmod"), text, 0o644), os.WriteFile(env.Path("rename"), text, 0o644))
+	env.Sync()
+	for _, key := range []string{"chmod", "rename"} {
+		alter(t, env, key, func(h http.Header) { maps.Copy(h, tenTags()) })
+	}
+	env.DropCache()
+	must(t, os.Chmod(env.Path("chmod"), 0o750), os.Rename(env.Path("rename"), env.Path("renamed")))
+	besides(t, env)
+	env.Sync()
+	env.DropCache()
+	for name, mode := range map[string]os.FileMode{"chmod": 0o750, "renamed": 0o644} {
+		if fi, err := os.Stat(env.Path(name)); err != nil || fi.Mode() != mode {
+			t.Errorf("%s: %v, %v", name, fi, err)
+		}
+		if got, err := os.ReadFile(env.Path(name)); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		_, h, err := env.Server.ReadObject(testenv.Bucket, name)
+		if err != nil || h.Get("X-Oss-Tagging") != tenTags().Get("X-Oss-Tagging") {
+			t.Errorf("%s has the tags %q, %v", name, h.Get("X-Oss-Tagging"), err)
+		}
+	}
+	if keys := env.Keys(); len(keys) != 2 {
+		t.Errorf("the bucket has %q", keys)
+	}
+}
