@@ -33,6 +33,7 @@ func TestFormerHoldersDirectoryCloses(t *testing.T) {
 	former := client()
 	put(former, "gift/", object.ModeDir|0o777, "")
 	put(former, "gift/inside", object.ModeRegular|0o600, "x")
+	testenv.Eventually(t, "the directory to show", func() bool { _, err := os.Lstat(env.Path("gift")); return err == nil })
 	if now := rights(t, env.Path("gift")); now != "0777 4321:4321" {
 		t.Fatalf("it shows %s before", now)
 	}
