@@ -8,6 +8,8 @@ import (
 
 // Types of the rooms below that the rooms above need; fs and cache do not import those themselves.
 type (
+	// Attempt is one exchange with the service; see Connection.OnRequest.
+	Attempt = oss.Attempt
 	// ContentKey is the key and IV of one generation of content.
 	ContentKey = cipher.ContentKey
 	// Sealing seals one body from front to back under a fresh key.

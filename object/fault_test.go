@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/ossencfs/ossencfs/emulator"
 	"github.com/ossencfs/ossencfs/keys"
@@ -112,8 +111,8 @@ func TestMultipartResumes(t *testing.T) {
 	s := emulated(t, emulator.Options{})
 	con := connection(s)
 	var sent atomic.Int64 // counted here: the server may still see one that was cut off before
-	con.OnRequest = func(op string, _ int64, _ error, _ time.Duration) {
-		if op == "UploadPart" {
+	con.OnRequest = func(a Attempt) {
+		if a.Op == "UploadPart" {
 			sent.Add(1)
 		}
 	}

@@ -22,8 +22,8 @@ type between struct {
 	do    func()
 }
 
-func (b *between) onRequest(op string, _ int64, _ error, _ time.Duration) {
-	if op == b.op && b.armed.Load() && b.seen.Add(1) <= b.n {
+func (b *between) onRequest(a Attempt) {
+	if a.Op == b.op && b.armed.Load() && b.seen.Add(1) <= b.n {
 		b.do()
 	}
 }
@@ -168,7 +168,7 @@ func TestRewrapResumes(t *testing.T) {
 	for end := false; !end; runs++ {
 		var left atomic.Int64
 		ctx, cancel := context.WithCancel(t.Context())
-		o.Connection.OnRequest = func(string, int64, error, time.Duration) {
+		o.Connection.OnRequest = func(Attempt) {
 			if left.Add(-1) == 0 {
 				cancel()
 			}

@@ -100,13 +100,18 @@ func (c *Client) attempt(ctx context.Context, r request) (*answer, error) {
 	}
 	begin := time.Now()
 	xctx, x := newExchange(ctx, r.body, limit, c.cfg.BodyTimeout)
+	told := Attempt{Op: r.op, Key: r.key}
 	done := func(n int64, err error) {
 		x.end()
 		if hook := c.cfg.OnRequest; hook != nil {
-			hook(r.op, n, err, time.Since(begin))
+			told.Bytes, told.Took, told.Err = n, time.Since(begin), err
+			hook(told)
 		}
 	}
 	resp, err := c.sdk.Conn.DoWithContext(xctx, r.method, c.cfg.Bucket, r.key, r.params, c.signedHeader(r.header), nil, 0, nil)
+	if resp != nil {
+		told.Status, told.RequestID = resp.StatusCode, resp.Headers.Get("x-oss-request-id")
+	}
 	if err == nil {
 		a := &answer{header: resp.Headers, status: resp.StatusCode, took: time.Since(begin), body: resp.Body, x: x, ctx: xctx,
 			op: r.op, key: r.key, done: done}

@@ -53,9 +53,8 @@ type Config struct {
 	MaxConns       int           // connections kept for reuse; more are opened when needed; default 64
 	UserAgent      string        // default "ossencfs"
 
-	// OnRequest, when set, is called once per attempt as it ends: the OSS operation, bytes of body moved in either
-	// direction, the error or nil, and the time it took. It must be quick and safe for concurrent use.
-	OnRequest func(op string, bytes int64, err error, d time.Duration)
+	// OnRequest, when set, is called once per attempt as it ends. It must be quick and safe for concurrent use.
+	OnRequest func(Attempt)
 }
 
 // aliyunHost matches public endpoints and catches the region: oss-cn-hangzhou[-internal].aliyuncs.com.
@@ -173,4 +172,14 @@ func orDefault(d, def time.Duration) time.Duration {
 		return def
 	}
 	return d
+}
+
+// Attempt is one exchange with the service. Nothing of it is secret but the key.
+type Attempt struct {
+	Op, Key   string // OSS operation, as "PutObject"; key or prefix, empty for the bucket
+	Status    int    // HTTP status; 0 when there was no answer
+	RequestID string // names the request to Alibaba's support; empty: not known
+	Bytes     int64  // of body, moved in either direction
+	Took      time.Duration
+	Err       error // nil: it succeeded
 }

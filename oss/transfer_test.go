@@ -371,10 +371,10 @@ func TestOnRequestSeesEachAttempt(t *testing.T) {
 		_, _ = io.WriteString(w, content)
 	})
 	c := f.client(t, func(cfg *Config) {
-		cfg.OnRequest = func(op string, n int64, err error, d time.Duration) {
+		cfg.OnRequest = func(a Attempt) {
 			mu.Lock()
 			defer mu.Unlock()
-			seen = append(seen, fmt.Sprint(op, n, err == nil, d > 0))
+			seen = append(seen, fmt.Sprint(a.Op, a.Bytes, a.Err == nil, a.Took > 0, a.Key, a.Status))
 		}
 	})
 	body, _, err := c.Get(t.Context(), "k", GetOptions{})
@@ -384,7 +384,7 @@ func TestOnRequestSeesEachAttempt(t *testing.T) {
 	_, _ = io.ReadAll(body)
 	_ = body.Close()
 	_ = body.Close()
-	if got := fmt.Sprint(seen); got != "[GetObject0 false true GetObject10 true true]" {
+	if got := fmt.Sprint(seen); got != "[GetObject0 false truek500 GetObject10 true truek200]" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -9,10 +9,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/localfile"
+	"github.com/ossencfs/ossencfs/object"
 )
 
 // maxLog is the size in bytes at which a log is put aside as FILE.1, over an older one.
@@ -107,6 +109,15 @@ func newLogger(w io.Writer, level string) *slog.Logger {
 		l = slog.LevelWarn // the words were checked before
 	}
 	return slog.New(newOnceHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
+}
+
+// logRequest writes a line about a request that has ended.
+func logRequest(logger *slog.Logger, a *object.Attempt) {
+	attrs := []any{"operation", a.Op, "key", a.Key, "status", a.Status, "bytes", a.Bytes, "took", a.Took.Round(time.Microsecond), "request", a.RequestID}
+	if a.Err != nil {
+		attrs = append(attrs, "error", a.Err)
+	}
+	logger.Debug("request", attrs...)
 }
 
 // takeLibraryLog sends what libraries print with package log to our log.

@@ -93,7 +93,7 @@ var (
 	}
 	logOptions = []option{
 		{name: "log-file", arg: "FILE", help: "log of a background mount; ossencfs.log in the cache folder when absent"},
-		{name: "log-level", arg: "debug|info|warn|error", def: "warn", help: "what is logged"},
+		{name: "log-level", arg: "debug|info|warn|error", def: "warn", help: "what is logged; debug has a line for each request to OSS"},
 	}
 	fileOptions = [][]option{generalOptions, bucketOptions, keyOptions, hostOptions, trustOptions, transferOptions, mountOptions, cacheOptions, logOptions}
 )

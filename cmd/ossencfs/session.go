@@ -66,6 +66,9 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	}()
 	s.ring = p.ring
 	cfg.object.Keyring, cfg.object.PinFile, cfg.object.Notice = p.ring, cfg.pin.file(), s.notices.take
+	if log.Enabled(ctx, slog.LevelDebug) {
+		cfg.object.Connection.OnRequest = func(a object.Attempt) { logRequest(log, &a) }
+	}
 	if err := s.connect(ctx, c.program); err != nil {
 		return nil, err
 	}

@@ -263,7 +263,7 @@ func (r *rotation) killRun(t *testing.T, from, to step) int64 {
 	var armed atomic.Bool
 	var left atomic.Int64
 	left.Store(int64(1 + r.rng.IntN(len(r.text))))
-	o.Connection.OnRequest = func(string, int64, error, time.Duration) {
+	o.Connection.OnRequest = func(object.Attempt) {
 		if armed.Load() && left.Add(-1) == 0 {
 			cancel()
 		}

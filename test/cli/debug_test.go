@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ossencfs/ossencfs/emulator"
+	"github.com/ossencfs/ossencfs/test/procenv"
+)
+
+// TestDebugLogHasTheRequests: with --log-level debug the log has a line for each request, and no secret.
+func TestDebugLogHasTheRequests(t *testing.T) {
+	w := procenv.New(t)
+	mount(t, w, "--log-level", "debug")
+	w.Server.AddFault(emulator.Fault{Operation: "PutObject", Key: "file", Status: 503, Code: "ServiceUnavailable", Count: 1})
+	w.Server.ResetRequests()
+	writeFile(t, w, "file")
+	ask(t, w, nil, "sync", w.Dir).want(t, ok)
+	ask(t, w, nil, "umount", w.Dir).want(t, ok)
+	raw, err := os.ReadFile(filepath.Join(w.Cache, "ossencfs.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	for _, want := range []string{`msg=request operation=PutObject key=file status=200 bytes=4 took=\S+ request=\w+`,
+		`msg=request operation=PutObject key=file status=503 bytes=\d+ took=\S+ request=\w+ error=".*ServiceUnavailable`} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+	total := 0
+	for _, n := range w.Server.Requests() {
+		total += n
+	}
+	if lines := strings.Count(text, "msg=request "); lines < total {
+		t.Errorf("%d lines for %d requests", lines, total)
+	}
+	for _, secret := range []string{w.Server.AccessKeySecret(), "Signature", "Authorization"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}
