@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -344,4 +345,24 @@ func TestLargeUploads(t *testing.T) {
 	r.until("no more than two large uploads are under way", func() bool { stats, _ := r.c.Stats(); return stats.Flying == largeUploads })
 	close(hold)
 	r.calm()
+}
+
+// TestRemovedWhileSent: content that is gone because its file was removed is no error.
+func TestRemovedWhileSent(t *testing.T) {
+	r := newRig(t, Options{})
+	errGone := errors.New("content is not in the cache")
+	var once sync.Once
+	r.bodies.opens = func() (err error) {
+		once.Do(func() {
+			r.unlink("a")
+			err = errGone
+		})
+		return err
+	}
+	r.create("a", "text")
+	r.sync("")
+	r.calm()
+	if stats, err := r.c.Stats(); err != nil || stats.Errors != 0 {
+		t.Errorf("%d errors, %v", stats.Errors, err)
+	}
 }

@@ -177,6 +177,7 @@ type fakeBodies struct {
 	mu     sync.Mutex // guards the fields below
 	sealed map[uint64]fakeBody
 	seals  int
+	opens  func() error // called when a body is opened
 }
 
 type readBody struct{ *bytes.Reader }
@@ -209,7 +210,13 @@ func (b *fakeBodies) share(gen uint64, f fakeBody) {
 func (b *fakeBodies) OpenSealed(_ index.Ino, gen uint64) (Sealed, *object.Sealed, error) {
 	b.mu.Lock()
 	f, ok := b.sealed[gen]
+	opens := b.opens
 	b.mu.Unlock()
+	if opens != nil {
+		if err := opens(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if !ok {
 		f = b.put(gen, "")
 	}

@@ -49,6 +49,7 @@ func (c *Converger) handle(key string) {
 		case errors.Is(err, errBusy):
 			c.queue.put(key, &waiting{at: c.now() + int64(netSafety), keys: []string{c.bulky.key, c.large.key}, planned: planned})
 			return
+		case err != nil && c.moot(key, &a): // the file was removed or written meanwhile
 		case err != nil:
 			c.queue.put(key, &waiting{at: c.failedLocally(key, err)})
 			return
@@ -61,6 +62,15 @@ func (c *Converger) handle(key string) {
 		}
 	}
 	c.queue.put(key, &waiting{})
+}
+
+// moot reports whether an action that failed is not what the key needs any more.
+func (c *Converger) moot(key string, failed *Action) bool {
+	if !failed.acts() {
+		return false
+	}
+	now, _, err := c.plan(key)
+	return err == nil && (now.Kind != failed.Kind || now.Ino != failed.Ino || now.Kind == Send && !now.sameEffect(&failed.Pend) || now.Kind == Resend && now.Pend.Upload != failed.Pend.Upload)
 }
 
 // plan plans one key. With a wait for the order comes the number of the state that is held back.
