@@ -69,13 +69,15 @@ func serveControl(s *session, l net.Listener) *control {
 	mux.HandleFunc("POST /upgrade", s.handleUpgrade)
 	mux.HandleFunc("POST /verify", s.handleVerify)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	c := &control{listener: l, shut: server.Shutdown, served: make(chan struct{})}
-	go func() {
-		defer close(c.served)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("the control socket ended", "error", err)
-		}
-	}()
+	c := &control{shut: server.Shutdown}
+	c.serve = func(l net.Listener) {
+		c.served.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.log.Error("the control socket ended", "error", err)
+			}
+		})
+	}
+	c.serve(l)
 	return c
 }
 

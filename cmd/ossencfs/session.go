@@ -86,6 +86,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 		return nil, err
 	}
 	s.control = serveControl(s, listener)
+	s.control.refound = s.refind(c.program, s.control.serve)
 	return s, nil
 }
 
@@ -248,9 +249,10 @@ func isBusy(dir string) bool {
 
 // control is the session's end of the control socket.
 type control struct {
-	listener net.Listener
-	shut     func(context.Context) error
-	served   chan struct{}
+	serve   func(net.Listener) // answers on one more socket
+	shut    func(context.Context) error
+	served  sync.WaitGroup
+	refound func() error // ends the look for the socket
 }
 
 // controlGrace is how long those who wait for the end of a session have to be told.
@@ -260,7 +262,7 @@ const controlGrace = 5 * time.Second
 func (c *control) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), controlGrace)
 	defer cancel()
-	err := c.shut(ctx)
-	<-c.served
+	err := errors.Join(c.refound(), c.shut(ctx))
+	c.served.Wait()
 	return err
 }

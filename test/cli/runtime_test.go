@@ -146,3 +146,25 @@ func TestRootDoesNotFollowTheRuntimeFolderOfALogin(t *testing.T) {
 	run(rootEnv(w, own), "umount", w.Dir).want(t, ok)
 	wantNoSession(t, w)
 }
+
+// TestRuntimeFolderIsRemoved: a mount whose runtime folder is taken away, as at the end of a login, is found again, also by another daemon.
+func TestRuntimeFolderIsRemoved(t *testing.T) {
+	w := procenv.New(t)
+	mount(t, w)
+	found := func() bool { return len(readStatus(t, w).Mounts) == 1 && readStatus(t, w).Mounts[0].Error == "" }
+	for range 2 {
+		if err := os.RemoveAll(filepath.Join(w.Base, "run")); err != nil {
+			t.Fatal(err)
+		}
+		procenv.WaitFor(t, "the mount to be found again", found)
+		writeFile(t, w, "file")
+		ask(t, w, nil, "sync", w.Dir).want(t, ok)
+	}
+	before := readStatus(t, w).Mounts[0].Daemon
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	procenv.WaitFor(t, "the next daemon to be found", func() bool { return found() && readStatus(t, w).Mounts[0].Daemon != before })
+	ask(t, w, nil, "umount", w.Dir).want(t, ok)
+	wantNoSession(t, w)
+}

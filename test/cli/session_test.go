@@ -35,6 +35,8 @@ type status struct {
 			Counts map[string]int
 			Last   []struct{ Kind, Path, Error string }
 		}
+		Daemon     int `json:"daemon_pid"`
+		Error      string
 		MasterKeys struct {
 			RSA int64 `json:"rsa_private_operations"`
 			KMS int64 `json:"kms_calls"`
