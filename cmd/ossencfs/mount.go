@@ -187,6 +187,9 @@ func (s *session) greeting() string {
 	if v := s.bucket.Volume(); v.Made {
 		text += "\n" + newVolumeText(s.cfg.target.bucket, v)
 	}
+	if s.resumes != "" {
+		text += "\n" + s.resumes
+	}
 	return text
 }
 

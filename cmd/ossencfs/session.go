@@ -34,6 +34,7 @@ type session struct {
 	record  *record
 	control *control
 	rate    rate
+	resumes string // what an earlier mount left to be uploaded, for people; empty: nothing
 
 	hurry    context.Context // ends when uploads must be left for the next mount
 	hurryNow context.CancelFunc
@@ -78,6 +79,9 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	cfg.cache.Bucket, cfg.cache.Logger = s.bucket, log
 	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
 		return nil, err
+	}
+	if st := s.status(); st.PendingFiles > 0 {
+		s.resumes = sprintf("it goes on with %s, %s, of an earlier mount that are not in the bucket yet", files(st.PendingFiles), formatSize(st.PendingBytes))
 	}
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log

@@ -152,7 +152,9 @@ func TestUmountNowLeavesUploads(t *testing.T) {
 	}
 	wantNoSession(t, w)
 	w.Server.ClearFaults()
-	mount(t, w)
+	if a := mount(t, w); !strings.Contains(a.stdout, "it goes on with 3 files, 3 B, of an earlier mount") {
+		t.Errorf("the next mount said %q", a.stdout)
+	}
 	ask(t, w, nil, "umount", w.Dir).want(t, ok)
 	for _, name := range []string{"a", "b", "c"} {
 		if _, _, err := w.Server.ReadObject(procenv.Bucket, name); err != nil {
