@@ -207,13 +207,13 @@ func TestClosedAfterShared(t *testing.T) {
 	}
 }
 
-// TestNarrowingCosts: taking rights away costs a look and one request, which is no more than the tag did, and a directory one request.
+// TestNarrowingCosts: taking rights away costs a look and one request, which is no more than the tag did, of a file and of a directory.
 func TestNarrowingCosts(t *testing.T) {
 	env := testenv.New(t, testenv.Options{})
 	must(t, os.WriteFile(env.Path("f"), []byte("text"), 0o644))
 	must(t, os.Mkdir(env.Path("d"), 0o755))
 	env.Sync()
-	for name, want := range map[string]map[string]int{"f": {"HeadObject": 1, "PutObject": 1}, "d": {"PutObject": 1}} {
+	for name, want := range map[string]map[string]int{"f": {"HeadObject": 1, "PutObject": 1}, "d": {"HeadObject": 1, "PutObject": 1}} {
 		env.Server.ResetRequests()
 		must(t, os.Chmod(env.Path(name), 0o700))
 		env.Sync()
