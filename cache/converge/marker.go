@@ -26,11 +26,34 @@ func (p *planner) markerFirst(key string) (Action, bool) {
 		if wait, busy := p.busy(prefix); busy {
 			return wait, true
 		}
-		return Action{Kind: Send, Pend: index.Pend{
-			Key: prefix, Op: index.Put, Ino: dir.Ino, Gen: dir.Gen, AttrVer: dir.AttrVer, XattrVer: dir.XattrVer,
-		}}, true
+		return putMarker(prefix, &dir), true
 	}
 	return nothing, false
+}
+
+// putMarker stores the marker of a directory under a key.
+func putMarker(key string, dir *index.Inode) Action {
+	return Action{Kind: Send, Pend: index.Pend{Key: key, Op: index.Put, Ino: dir.Ino, Gen: dir.Gen, AttrVer: dir.AttrVer, XattrVer: dir.XattrVer}}
+}
+
+// movedMarker looks whether a key is the marker of a directory that was renamed and has none under its new name yet. That is PUT first then: what
+// others set for the marker is taken from the one that goes.
+func (p *planner) movedMarker(h *index.Object) (Action, bool) {
+	dir, ok := p.inode(h.Ino)
+	if !ok || !dir.IsDir() || !dir.WantsMarker() || p.f.Exclusive {
+		return nothing, false
+	}
+	path, linked := p.v.Path(dir.Ino)
+	if !linked || path == h.Key || p.f.Refused(path) {
+		return nothing, false
+	}
+	if there, recorded := p.object(path); recorded && there.Ino == dir.Ino {
+		return nothing, false
+	}
+	if wait, busy := p.busy(path); busy {
+		return wait, true
+	}
+	return putMarker(path, &dir), true
 }
 
 // keptBy reports whether the bucket holds an object below a prefix, its marker included, that is not key and not being deleted.

@@ -261,6 +261,9 @@ func (p *planner) remove(key string, h *index.Object, again bool) Action {
 	if hold, held := p.ordered(key, p.givenUp(h), h.Ino); held {
 		return hold
 	}
+	if marker, first := p.movedMarker(h); first {
+		return marker
+	}
 	if marker, first := p.markerFirst(key); first {
 		return marker
 	}

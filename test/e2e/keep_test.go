@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 	"golang.org/x/sys/unix"
@@ -234,6 +235,19 @@ func TestOthersOfDirectories(t *testing.T) {
 			r.kept(tt.at)
 		})
 	}
+}
+
+// TestOthersOfMovedMarkers: the marker of a renamed directory has them before the one that had them goes, also when nobody waits for either.
+func TestOthersOfMovedMarkers(t *testing.T) {
+	r := newKeepRig(t, cache.Options{Settle: 500 * time.Millisecond})
+	must(t, os.MkdirAll(r.Path("d/below"), 0o755))
+	r.Sync()
+	r.adorn("d/")
+	r.adorn("d/below/")
+	must(t, os.Rename(r.Path("d"), r.Path("e")))
+	testenv.Eventually(t, "the markers of before to go", func() bool { return strings.Join(r.Keys(), " ") == "e/ e/below/" })
+	r.kept("e/")
+	r.kept("e/below/")
 }
 
 // TestEncodingOfOthers: an encoding is that of one content; new content does not have it, other attributes of the same do.
