@@ -209,7 +209,7 @@ func (s *session) describe() mountStatus {
 		Uptime: int64(time.Since(s.record.Started).Seconds()), uploadStatus: s.status(), trustStatus: s.trust()}
 	m.Daemon, m.Version, m.Calls = os.Getpid(), versionText(), s.server.Answered()
 	if s.daemon == nil {
-		m.Health.Mortal = "it has no supervisor"
+		m.Health.Mortal = "a demo is one process"
 	} else if m.Health = s.daemon.hello.Health; s.daemon.alone() {
 		m.Health.Mortal = errOrphaned.Error()
 	}

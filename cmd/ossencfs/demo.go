@@ -159,7 +159,7 @@ func (c *call) demonstrate(ctx context.Context, d *demo, server *emulator.Server
 		return s.requestUnmount(false)
 	})
 	if err == nil && len(command) == 0 {
-		c.stdout.printf("\nunmounted; the bucket has everything, encrypted, in %s\n`ossencfs demo %s` shows it again\n", d.store, localfile.Word(d.dir))
+		c.stdout.printf("\nunmounted; the bucket has everything, encrypted, in %s\n`%s demo %s` shows it again\n", d.store, ownName(), localfile.Word(d.dir))
 	}
 	return errors.Join(ran, err)
 }
@@ -208,17 +208,34 @@ func (d *demo) writeEnv(server *emulator.Server) error {
 	return os.WriteFile(d.env, []byte(text), 0o600)
 }
 
+// ownName is how this program can be called: by its name, where the search path has it, else by its path.
+func ownName() string {
+	const name = "ossencfs"
+	own, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	if found, err := exec.LookPath(name); err == nil {
+		a, errA := os.Stat(found)
+		b, errB := os.Stat(own)
+		if errA == nil && errB == nil && os.SameFile(a, b) {
+			return name
+		}
+	}
+	return localfile.Word(own)
+}
+
 // greeting says what to try.
 func (d *demo) greeting() string {
 	return sprintf(`an encrypted bucket is mounted on %[5]s; try in another terminal:
 
     cp -a /etc/hosts %[1]s/ && ls -l %[1]s
-    ossencfs sync %[1]s              returns when the bucket has it
-    ossencfs status                  uploads, cache, rates
+    %[6]s sync %[1]s              returns when the bucket has it
+    %[6]s status                  uploads, cache, rates
     . %[2]s                          lets put, get and inspect find the emulated bucket
-    ossencfs inspect oss://%[3]s/hosts
+    %[6]s inspect oss://%[3]s/hosts
     grep -r localhost %[4]s          finds nothing: the bucket holds ciphertext only
 
 Ctrl-C uploads what is pending and unmounts
-`, localfile.Word(d.dir), localfile.Word(d.env), demoBucket, localfile.Word(d.store), d.dir)
+`, localfile.Word(d.dir), localfile.Word(d.env), demoBucket, localfile.Word(d.store), d.dir, ownName())
 }

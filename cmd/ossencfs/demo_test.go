@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,5 +30,26 @@ func TestDemoHasNoControl(t *testing.T) {
 		if answer.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: status %d, want %d", path, answer.StatusCode, http.StatusForbidden)
 		}
+	}
+}
+
+// TestDemoNamesCommandsThatWork: what the demo says to try can be typed as it stands, wherever the program is.
+func TestDemoNamesCommandsThatWork(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	d := &demo{dir: "/mnt", store: "/store", env: "/env"}
+	if text := d.greeting(); !strings.Contains(text, own+" sync /mnt") || strings.Contains(text, " ossencfs ") {
+		t.Errorf("outside of the search path: %s", text)
+	}
+	in := t.TempDir()
+	t.Setenv("PATH", in)
+	if err := os.Symlink(own, filepath.Join(in, "ossencfs")); err != nil {
+		t.Fatal(err)
+	}
+	if text := d.greeting(); !strings.Contains(text, " ossencfs sync /mnt") {
+		t.Errorf("in the search path: %s", text)
 	}
 }
