@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ossencfs/ossencfs/cache/body"
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -18,6 +19,9 @@ const (
 	DefaultLimit   = 10 << 30
 	DefaultMetaTTL = 60 * time.Second
 )
+
+// MinLimit is the smallest Options.Limit in bytes.
+const MinLimit = body.MinLimit
 
 // Options say what to open. Bucket and Dir are required.
 type Options struct {

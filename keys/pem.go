@@ -59,6 +59,9 @@ func ParseRSA(text []byte, passphrase Passphrase, matdesc map[string]string) (*R
 
 // pickBlock chooses the first private key of a PEM text, or else the first public one.
 func pickBlock(text []byte) (*pem.Block, error) {
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
 	var public *pem.Block
 	var others []string
 	for rest := text; ; {
@@ -90,6 +93,19 @@ func pickBlock(text []byte) (*pem.Block, error) {
 		return nil, fmt.Errorf("damaged PEM text: %w", ErrBadKey)
 	}
 	return nil, fmt.Errorf("no PEM text (it begins with -----BEGIN): %w", ErrBadKey)
+}
+
+// checkText says what editors of other systems have made of a PEM text.
+func checkText(text []byte) error {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return fmt.Errorf("the text begins with a byte-order mark, remove it with: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE: %w", ErrBadKey)
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return fmt.Errorf("the text is UTF-16, convert it with: iconv -f UTF-16 -t ASCII: %w", ErrBadKey)
+	case bytes.Contains(text, []byte("-----BEGIN ")) && bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') >= 0:
+		return fmt.Errorf("its lines end with carriage returns alone, convert it with: tr '\\r' '\\n': %w", ErrBadKey)
+	}
+	return nil
 }
 
 // openBlock returns a block's DER, decrypted when it is encrypted.

@@ -159,6 +159,9 @@ func TestParseRSARefusals(t *testing.T) {
 	}{
 		"nothing":            {nil, "no PEM"},
 		"text":               {[]byte("hello"), "no PEM"},
+		"byte-order mark":    {append([]byte("\xef\xbb\xbf"), private...), "byte-order mark"},
+		"UTF-16":             {append([]byte("\xff\xfe"), private...), "UTF-16"},
+		"carriage returns":   {bytes.ReplaceAll(private, []byte("\n"), []byte("\r")), "carriage returns alone"},
 		"cut PEM":            {private[:400], "damaged PEM"},
 		"damaged base64":     {bytes.Replace(private, []byte("MII"), []byte("?II"), 1), "damaged PEM"},
 		"damaged DER":        {pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte{1, 2}}), "damaged RSA PRIVATE KEY"},

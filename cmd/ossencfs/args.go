@@ -100,7 +100,7 @@ func unknownOption(options []option, arg, name string) error {
 
 // didYouMean is a hint with the nearest of names, or "" when none is near.
 func didYouMean(word string, names []string) string {
-	best, distance := "", len(word)/3+1
+	best, distance := "", max(1, len(strings.TrimLeft(word, "-"))/4)
 	for _, n := range names {
 		if d := editDistance(word, n); d <= distance && (best == "" || d < distance) {
 			best, distance = n, d

@@ -84,6 +84,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"synchronous mount option", "mount oss://bucket d -o sync", `there is no mount option "sync"`, ""},
 		{"no region", "mount oss://bucket d", "it is not said where bucket bucket is", "--region"},
 		{"bad size", "mount oss://bucket d --region r --cache-size lots", `--cache-size: "lots" cannot be used`, ""},
+		{"small size", "mount oss://bucket d --region r --cache-size 10", `--cache-size: "10" cannot be used: the smallest cache has 16.0 MiB`, ""},
+		{"wrong order", "mount d oss://bucket", `"d" is where the bucket should be named`, "exchange the arguments: the bucket is oss://bucket"},
+		{"wrong order of get", "get f oss://bucket/k", `"f" is where the bucket should be named`, "exchange the arguments"},
+		{"wrong order of put", "put oss://bucket/k f", `"f" is where the bucket should be named`, "exchange the arguments"},
 		{"bad duration", "mount oss://bucket d --region r --settle 2", `--settle: "2" cannot be used`, ""},
 		{"bad choice", "mount oss://bucket d --region r --dialect new", "want both, current or legacy", ""},
 		{"bad umask", "mount oss://bucket d --region r --umask 9", "want a number from 0 to 777", ""},
@@ -171,5 +175,16 @@ func TestWithHintsKeepsTheCode(t *testing.T) {
 	var f *failure
 	if !errors.As(err, &f) || f.code != exitKey || !reflect.DeepEqual(f.hints, []string{"first", "second"}) {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// TestOnlyNearNamesAreSuggested: a suggestion that has little to do with what was typed leads astray.
+func TestOnlyNearNamesAreSuggested(t *testing.T) {
+	names := []string{"ro", "region", "rsa-key", "allow-other", "--cache-size"}
+	for word, want := range map[string]string{"url": "", "rw": "ro", "regoin": "region", "alow_other": "allow-other", "--cache-siez": "--cache-size", "passwd": "", "zone": ""} {
+		got := didYouMean(word, names)
+		if want == "" && got != "" || want != "" && got != "did you mean "+want+"?" {
+			t.Errorf("%s: got %q, want %q", word, got, want)
+		}
 	}
 }

@@ -27,7 +27,7 @@ func runGet(ctx context.Context, c *call) error {
 	if err := c.wantArgs("oss://BUCKET/KEY", "FILE"); err != nil {
 		return err
 	}
-	t, err := parseTarget(c.args[0])
+	t, err := c.bucketOf(0)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (r *reader) refusePipes() error {
 
 // mountConfig reads the options of a mount. It touches nothing.
 func (c *call) mountConfig(r *reader) (*mountConfig, error) {
-	t, err := parseTarget(c.args[0])
+	t, err := c.bucketOf(0)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +139,9 @@ func (c *call) mountConfig(r *reader) (*mountConfig, error) {
 		FsyncRemote: r.choice("fsync") == "remote", CloseRemote: r.choice("close") == "remote", Exclusive: r.is("exclusive"), Locks: r.choice("lock") == "objects",
 		CreateRemote: r.choice("exclusive-create") == "remote",
 		Shared:       r.is("allow-other"), UID: uid, GID: gid, Umask: umask,
+	}
+	if cfg.cache.Limit > 0 && cfg.cache.Limit < cache.MinLimit {
+		r.bad("cache-size", "the smallest cache has "+formatSize(cache.MinLimit))
 	}
 	cfg.fs = fs.Options{Source: t.String(), AllowOther: r.is("allow-other"), ReadOnly: cfg.object.ReadOnly, Suid: r.is("suid"), Dev: r.is("dev"),
 		Noexec: r.is("noexec"), Writeback: r.is("writeback")}

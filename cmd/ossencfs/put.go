@@ -23,7 +23,7 @@ func runPut(ctx context.Context, c *call) error {
 	if err := c.wantArgs("FILE", "oss://BUCKET/KEY"); err != nil {
 		return err
 	}
-	t, err := parseTarget(c.args[1])
+	t, err := c.bucketOf(1)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ossencfs/ossencfs/localfile"
 )
 
 // target is what oss://BUCKET/KEY names.
@@ -30,6 +32,17 @@ func parseTarget(s string) (target, error) {
 		return target{}, usageError(fmt.Errorf("%q names no bucket", s), "a bucket is written oss://BUCKET, an object oss://BUCKET/KEY")
 	}
 	return target{bucket: bucket, key: key}, nil
+}
+
+// bucketOf reads the argument that names a bucket or object, and recognises arguments in the wrong order.
+func (c *call) bucketOf(at int) (target, error) {
+	t, err := parseTarget(c.args[at])
+	for _, other := range c.args {
+		if _, is := strings.CutPrefix(other, "oss://"); err != nil && is && other != c.args[at] {
+			return t, usageError(fmt.Errorf("%q is where the bucket should be named", c.args[at]), fmt.Sprintf("exchange the arguments: the bucket is %s", localfile.Word(other)))
+		}
+	}
+	return t, err
 }
 
 // bucketAt makes a command's function that tells which bucket's section of the configuration file applies: that of the
