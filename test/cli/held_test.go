@@ -12,13 +12,16 @@ import (
 	"github.com/ossencfs/ossencfs/test/procenv"
 )
 
-// contain starts a program in a mount namespace of its own, which gets a copy of the mount, and writes a file there that it keeps open.
+// contain starts a program in a mount namespace of its own, which gets a copy of the mount, and writes a file there that it keeps open. It gives up the
+// copies of what other tests have mounted.
 func contain(t *testing.T, w *procenv.World, name string) (pid int) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes mount namespaces here")
 	}
-	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", `exec 3>"$1"; echo text >&3; echo ready; exec cat`, "sh", filepath.Join(w.Dir, name))
+	const script = `awk -v own="$1" '$5 ~ /^\/tmp\// && $5 != own {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l
+		exec 3>"$1/$2"; echo text >&3; echo ready; exec cat`
+	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", w.Dir, name)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
