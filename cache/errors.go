@@ -38,11 +38,11 @@ var (
 	// ErrAttrExists: the extended attribute exists.
 	ErrAttrExists = errors.New("attribute exists")
 	// ErrTooBig: the file would be larger than an object can be.
-	ErrTooBig = errors.New("file too large")
+	ErrTooBig = body.ErrTooLarge
 	// ErrNotSupported: this kind of file system does not do that.
 	ErrNotSupported = errors.New("operation not supported")
 	// ErrNoOffset: no data or hole at or after the offset.
-	ErrNoOffset = errors.New("no such offset")
+	ErrNoOffset = body.ErrNoOffset
 	// ErrNoSpace: the local disk or the cache is full of what cannot be uploaded, the file is larger than the cache, or the
 	// extended attributes do not fit in their header.
 	ErrNoSpace = body.ErrNoSpace

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"golang.org/x/sys/unix"
 
@@ -217,7 +216,7 @@ func (c *Cache) noteUnsent(tx *index.Tx, i *index.Inode, seq uint64) error {
 	return tx.SetUnsent(i.Ino, seq)
 }
 
-// Read fills p from off on and returns how much there was.
+// Read fills p from off on and returns how much there was: nothing at the end of the file and behind it.
 func (c *Cache) Read(ctx context.Context, ino Ino, off int64, p []byte) (int, error) {
 	n, err := c.bodies.Read(ctx, ino, off, p)
 	if err != nil {
@@ -403,7 +402,7 @@ func (c *Cache) CopyRange(ctx context.Context, in Ino, inOff int64, out Ino, out
 	var done int64
 	for done < length {
 		n, err := c.bodies.Read(ctx, in, inOff+done, buf[:min(int64(len(buf)), length-done)])
-		if err != nil && err != io.EOF {
+		if err != nil {
 			return done, partial(done, err)
 		}
 		if n == 0 {

@@ -239,11 +239,11 @@ func (e *env) tryReadAll(ino index.Ino) ([]byte, error) {
 	for {
 		n, err := e.s.Read(context.Background(), ino, int64(len(all)), buf)
 		all = append(all, buf[:n]...)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
 		if err != nil {
 			return nil, err
+		}
+		if n == 0 {
+			return all, nil
 		}
 	}
 }

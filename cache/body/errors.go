@@ -21,6 +21,8 @@ var (
 	ErrNotFound = errors.New("content is not in the cache")
 	// ErrTooLarge says that an offset or size is negative or beyond MaxSize.
 	ErrTooLarge = errors.New("offset or size out of range")
+	// ErrNoOffset says that a file has no data, or no hole, at or behind an offset.
+	ErrNoOffset = errors.New("no such offset")
 	// ErrClosed says that the store is closed.
 	ErrClosed = errors.New("cache is closed")
 )

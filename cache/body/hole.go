@@ -2,8 +2,8 @@ package body
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 )
@@ -90,13 +90,13 @@ func (e *edit) hide(over overlay, off, end int64) {
 	}
 }
 
-// SeekData is lseek with SEEK_DATA: the first offset from off on that may hold data. io.EOF: there is none (ENXIO).
+// SeekData is lseek with SEEK_DATA: the first offset from off on that may hold data. ErrNoOffset: there is none.
 func (s *Store) SeekData(ctx context.Context, ino index.Ino, off int64) (int64, error) {
 	return s.seek(ctx, ino, off, true)
 }
 
-// SeekHole is lseek with SEEK_HOLE: the first offset from off on that is in a hole; the end of the file is one. io.EOF: off
-// is at or behind the end (ENXIO).
+// SeekHole is lseek with SEEK_HOLE: the first offset from off on that is in a hole; the end of the file is one. ErrNoOffset: off
+// is at or behind the end.
 func (s *Store) SeekHole(ctx context.Context, ino index.Ino, off int64) (int64, error) {
 	return s.seek(ctx, ino, off, false)
 }
@@ -113,14 +113,14 @@ func (s *Store) seek(ctx context.Context, ino index.Ino, off int64, data bool) (
 	}
 	defer b.mu.RUnlock()
 	if off < 0 || off >= in.Size {
-		return 0, io.EOF
+		return 0, ErrNoOffset
 	}
 	visible := b.rec.visible
 	if in.Sealed {
 		visible = in.Size
 	}
 	found := int64(-1)
-	errFound := io.EOF
+	errFound := errors.New("found")
 	look := func(from, to int64, isData bool) error {
 		if from < to && isData == data {
 			found = from
@@ -142,7 +142,7 @@ func (s *Store) seek(ctx context.Context, ino index.Ino, off int64, data bool) (
 		return found, nil
 	}
 	if data {
-		return 0, io.EOF
+		return 0, ErrNoOffset
 	}
 	return in.Size, nil
 }

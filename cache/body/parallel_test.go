@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -123,10 +122,12 @@ func TestMemory(t *testing.T) {
 	e.seal(ino)
 	buf := make([]byte, 128<<10)
 	for off := int64(0); ; off += int64(len(buf)) {
-		if _, err := e.s.Read(ctx, ino, off, buf); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+		n, err := e.s.Read(ctx, ino, off, buf)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if n == 0 {
+			break
 		}
 	}
 	runtime.ReadMemStats(&after)

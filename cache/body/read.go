@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 )
 
-// Read fills p from off and returns how many bytes it got: fewer than len(p) only at the end of the file, where err is nil
-// or, with no bytes at all, io.EOF. What is not here is fetched from the bucket, within Options.ReadTimeout. Errors:
+// Read fills p from off and returns how many bytes it got: fewer than len(p) only at the end of the file, and none
+// behind it, which is no error: the kernel may know another end. What is not here is fetched from the bucket, within Options.ReadTimeout. Errors:
 // ErrStale, ErrDamaged, ErrNotFound, the context's, the Remote's.
 func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (int, error) {
 	if off < 0 {
@@ -28,10 +27,7 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 		}
 		if off >= in.Size {
 			b.mu.RUnlock()
-			if len(p) == 0 {
-				return 0, nil
-			}
-			return 0, io.EOF
+			return 0, nil
 		}
 		p = p[:min(int64(len(p)), in.Size-off)]
 		if b.hereLocked(in) {

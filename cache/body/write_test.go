@@ -211,7 +211,7 @@ func TestTruncateAndHoles(t *testing.T) {
 		off, data, hole int64
 	}{{0, 0, 1000}, {1000, 200_000, 1000}, {199_999, 200_000, 199_999}, {220_000, 220_000, 250_000}, {250_000, -1, 250_000}, {599_999, -1, 599_999}} {
 		d, err := e.s.SeekData(ctx, ino, c.off)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, ErrNoOffset) {
 			d, err = -1, nil
 		}
 		if err != nil || d != c.data {
@@ -221,7 +221,7 @@ func TestTruncateAndHoles(t *testing.T) {
 			t.Errorf("hole from %d: %d, %v; want %d", c.off, h, err, c.hole)
 		}
 	}
-	if _, err := e.s.SeekHole(ctx, ino, 600_000); !errors.Is(err, io.EOF) {
+	if _, err := e.s.SeekHole(ctx, ino, 600_000); !errors.Is(err, ErrNoOffset) {
 		t.Errorf("hole at the end: %v", err)
 	}
 	e.seal(ino)
