@@ -49,7 +49,7 @@ func (c *Converger) handle(key string) {
 		case errors.Is(err, errBusy):
 			c.queue.put(key, &waiting{at: c.now() + int64(netSafety), keys: []string{c.bulky.key, c.large.key}, planned: planned})
 			return
-		case err != nil && c.moot(key, &a): // the file was removed or written meanwhile
+		case err != nil && a.Kind != Seal && c.moot(key, &a): // the file was removed or written meanwhile
 		case err != nil:
 			c.queue.put(key, &waiting{at: c.failedLocally(key, err)})
 			return
