@@ -111,13 +111,13 @@ func TestRefusedAndChanged(t *testing.T) {
 		r.until("it was refused", func() bool { s, err := r.c.Stats(); return err == nil && s.Errors == 1 })
 		r.rewrite("a", "other")
 		r.sync("")
-		r.converged()
+		r.calm() // what was to be parked meanwhile is forgotten, too
 		r.store.forget()
 		r.rewrite("a", "more")
 		r.until("it was refused again", func() bool { s, err := r.c.Stats(); return err == nil && s.Errors == 2 })
 		r.unlink("a")
 		r.sync("")
-		r.converged()
+		r.calm()
 	}
 }
 
