@@ -78,6 +78,9 @@ func New(t testing.TB, o Options) *Env {
 	if !o.NoMount {
 		RequireFUSE(t)
 	}
+	if o.Cache.UID == 0 && o.Cache.GID == 0 { // as the mount command has it: whose mount it is may work in it
+		o.Cache.UID, o.Cache.GID = uint32(os.Geteuid()), uint32(os.Getegid()) //nolint:gosec // ids are not negative on Linux
+	}
 	e := &Env{t: t, o: o, Dir: filepath.Join(t.TempDir(), "mnt"), CacheDir: filepath.Join(t.TempDir(), "cache"), log: &logBuffer{}}
 	if err := os.Mkdir(e.Dir, 0o755); err != nil {
 		t.Fatal(err)
