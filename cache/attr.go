@@ -106,8 +106,8 @@ func (c *Cache) SetAttr(ctx context.Context, ino Ino, ch Change) (Stat, error) {
 			return Stat{}, err
 		}
 		ch.Asked = nil // the times that go with it are the kernel's
-		if i, err := c.inode(ino); err == nil && ch.Size == 0 && i.Size == 0 && ch.Set&SetMtime == 0 {
-			ch.Set, ch.Mtime = ch.Set|SetMtime, now() // open with O_TRUNC moves it even when there is nothing to cut
+		if i, err := c.inode(ino); err == nil && ch.Size == i.Size && ch.Set&SetMtime == 0 {
+			ch.Set, ch.Mtime = ch.Set|SetMtime, now() // it moves even when there is nothing to cut
 		}
 		if err := c.dropSetID(ctx, ino, ch.By); err != nil {
 			return Stat{}, err

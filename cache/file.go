@@ -364,10 +364,17 @@ func (c *Cache) Fallocate(ctx context.Context, ino Ino, off, length int64, mode 
 	if err := c.dropSetID(ctx, ino, by); err != nil {
 		return err
 	}
-	if err := c.changing(ctx, ino, change); err != nil {
+	before, err := c.inode(ino)
+	if err == nil {
+		err = c.changing(ctx, ino, change)
+	}
+	if err != nil {
 		return fmt.Errorf("allocate %d bytes at %d: %w", length, off, err)
 	}
-	return nil
+	_, err = c.updateInode(ino, func(i *index.Inode) bool { // it moves the time even when no byte is another
+		return i.Mtime == before.Mtime && applyChange(i, Change{Set: SetMtime, Mtime: now()})
+	})
+	return ignore(err, ErrGone)
 }
 
 // Lseek finds data or a hole at or after off.
