@@ -34,6 +34,7 @@ type session struct {
 	record  *record
 	control *control
 	rate    rate
+	own     *program
 	resumes string // what an earlier mount left to be uploaded, for people; empty: nothing
 
 	hurry    context.Context // ends when uploads must be left for the next mount
@@ -83,6 +84,8 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	if st := s.status(); st.PendingFiles > 0 {
 		s.resumes = sprintf("it goes on with %s, %s, of an earlier mount that are not in the bucket yet", files(st.PendingFiles), formatSize(st.PendingBytes))
 	}
+	s.own = c.program
+	s.noteCache(s.own, false, 0, 0)
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log
 	listener, err := s.mount(ctx, c.program, p)
@@ -221,6 +224,9 @@ func (s *session) closeCache(ctx context.Context, mode cache.CloseMode) error {
 	s.mu.Lock()
 	s.result.left, s.result.bytes, s.result.why = st.PendingFiles, st.PendingBytes, st.Failures
 	s.mu.Unlock()
+	if s.own != nil {
+		s.noteCache(s.own, true, st.PendingFiles, st.PendingBytes)
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}

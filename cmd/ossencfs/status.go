@@ -61,13 +61,21 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if dir != "" && len(list) == 0 {
+	left, err := c.leftBehind(dir, list)
+	if err != nil {
+		return err
+	}
+	if dir != "" && len(list)+len(left.idle)+len(left.dead) == 0 {
 		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 	}
 	if asJSON {
-		return c.stdout.json(map[string]any{"mounts": list}, false)
+		dead := []string{}
+		for _, m := range left.dead {
+			dead = append(dead, m.dir)
+		}
+		return c.stdout.json(map[string]any{"mounts": list, "idle": append([]idleCache{}, left.idle...), "dead": dead}, false)
 	}
-	if len(list) == 0 {
+	if len(list)+len(left.idle)+len(left.dead) == 0 {
 		c.stdout.printf("no mounts\n")
 	}
 	for i := range list {
@@ -76,16 +84,29 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 		}
 		writeStatus(c.stdout, &list[i])
 	}
+	if len(list) > 0 && len(left.idle)+len(left.dead) > 0 {
+		c.stdout.printf("\n")
+	}
+	left.write(c.stdout)
 	return nil
 }
 
-// checkStatus says nothing but by its exit code whether the buckets have everything.
+// checkStatus says nothing but by its exit code whether the buckets have everything, that of mounts which ended included.
 func (c *call) checkStatus(ctx context.Context, dir string) error {
 	list, err := c.askAll(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if dir != "" && len(list) == 0 {
+	left, err := c.leftBehind(dir, list)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(left.dead) > 0:
+		return fail(exitMountPoint, fmt.Errorf("the mount at %s is dead", left.dead[0].dir), "mount it again; what it had not uploaded is in its cache folder")
+	case len(left.idle) > 0:
+		return quiet(exitPending)
+	case dir != "" && len(list) == 0:
 		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 	}
 	for i := range list {

@@ -150,11 +150,12 @@ example:
 const statusUsage = `usage: ossencfs status [--json] [--watch] [--check] [DIR]
 
 Shows the mounts of this user, or the one at DIR: pending files and bytes, rates, the last errors, the cache, the volume, and what
-in the bucket was not believed.
+in the bucket was not believed. Mounts that have ended with something left, and those whose processes are gone, are listed too.
 
-    --json                      one JSON object: {"mounts": [...]}
+    --json                      one JSON object: {"mounts": [...], "idle": [...], "dead": [...]}
     --watch                     show it again every second until Ctrl-C
-    --check                     show nothing; exit code 3 while anything is not in the bucket yet, 0 when everything is
+    --check                     show nothing; exit code 3 while anything is not in the bucket yet, that of mounts which have ended
+                                included, 8 where the processes of a mount are gone, 0 when all is well
 
 example:
     ossencfs status --watch

@@ -68,6 +68,7 @@ var mayOpen = map[string]string{
 	"cmd/ossencfs/daemon.go":      "the kernel's file",
 	"cmd/ossencfs/way.go":         "the kernel's files",
 	"cmd/ossencfs/verifystate.go": "the state folder, which is private",
+	"cmd/ossencfs/idle.go":        "the same",
 	"cmd/ossencfs/demo.go":        "the folder of the demo, which is private",
 	"keys/passphrase.go":          "/dev/tty",
 }
