@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// FileError is a key and why the bucket refuses what is to be sent there.
+// FileError is a key and why what is to be sent there cannot be: the bucket refuses it, or this machine has no room for it.
 type FileError struct {
 	Key string
 	Err error
 }
 
-// RefusedError is what Sync ends with when nothing that is left can be sent before somebody does something about it. What is refused stays
-// here, and is tried again.
+// RefusedError is what Sync ends with when nothing that is left can be sent before somebody does something about it. It stays here, and is
+// tried again.
 type RefusedError struct {
-	Files   []FileError // what the bucket refuses, by name
+	Files   []FileError // what cannot be sent, by name
 	Waiting int         // further keys that wait for one of them
 }
 
 // Error names one of the files.
 func (e *RefusedError) Error() string {
-	what := fmt.Sprintf("the bucket refuses %q", e.Files[0].Key)
+	what := fmt.Sprintf("%q is not in the bucket", e.Files[0].Key)
 	if more := len(e.Files) - 1; more > 0 {
-		what += fmt.Sprintf(" and %d more", more)
+		what = fmt.Sprintf("%q and %d more are not in the bucket", e.Files[0].Key, more)
 	}
 	if e.Waiting > 0 {
 		what += fmt.Sprintf(", for which %d wait", e.Waiting)
