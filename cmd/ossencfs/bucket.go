@@ -86,7 +86,7 @@ func (c *call) openBucket(ctx context.Context, t target, readOnly bool) (*object
 		return nil, errors.Join(pinned.explain(fmt.Errorf("open the volume of %s: %w", t, err)), b.Close())
 	}
 	if b.Volume().Made {
-		c.stderr.printf("ossencfs: %s\n", newVolumeText(t.bucket, b.Volume()))
+		c.stderr.printf("ossencfs: %s\n", newVolumeText(t.bucket, b.Volume(), c.sameOptions()))
 	}
 	return b, nil
 }
@@ -113,8 +113,27 @@ func (c *call) recordNotices() func(object.Notice) {
 // folderOf is the folder of a key: "" or ending in "/".
 func folderOf(key string) string { return key[:strings.LastIndexByte(key, '/')+1] }
 
-// newVolumeText tells that a volume was made, and what its owner should do.
-func newVolumeText(bucket string, v object.VolumeInfo) string {
-	return sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery`",
-		v.Writer, localfile.Word(target{bucket, strings.TrimSuffix(v.Root, "/")}.String()))
+// newVolumeText tells that a volume was made, and what its owner should do. options are those that a command for the same bucket needs.
+func newVolumeText(bucket string, v object.VolumeInfo, options string) string {
+	return sprintf("made volume %s: keep the master key, and make a recovery code for the day it is lost: `ossencfs key add %s --recovery%s`",
+		v.Writer, localfile.Word(target{bucket, strings.TrimSuffix(v.Root, "/")}.String()), options)
+}
+
+// sameOptions is what another command for the bucket has to be given, because this one was on its command line: settings of the environment and of
+// the configuration file it finds itself.
+func (c *call) sameOptions() string {
+	var b strings.Builder
+	for _, o := range manageOptions() {
+		s := c.values[o.name]
+		if !strings.HasPrefix(s.from, "-") {
+			continue
+		}
+		for _, value := range s.list {
+			b.WriteString(" --" + o.name)
+			if o.arg != "" && value != "" {
+				b.WriteString("=" + localfile.Word(value))
+			}
+		}
+	}
+	return b.String()
 }

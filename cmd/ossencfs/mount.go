@@ -188,7 +188,7 @@ func (cfg *mountConfig) greeting() string {
 func (s *session) greeting() string {
 	text := s.cfg.greeting()
 	if v := s.bucket.Volume(); v.Made {
-		text += "\n" + newVolumeText(s.cfg.target.bucket, v)
+		text += "\n" + newVolumeText(s.cfg.target.bucket, v, s.options)
 	}
 	if s.resumes != "" {
 		text += "\n" + s.resumes

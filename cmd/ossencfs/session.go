@@ -35,6 +35,7 @@ type session struct {
 	control *control
 	rate    rate
 	own     *program
+	options string // what another command for the bucket has to be given
 	resumes string // what an earlier mount left to be uploaded, for people; empty: nothing
 
 	hurry    context.Context // ends when uploads must be left for the next mount
@@ -84,7 +85,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	if st := s.status(); st.PendingFiles > 0 {
 		s.resumes = sprintf("it goes on with %s, %s, of an earlier mount that are not in the bucket yet", files(st.PendingFiles), formatSize(st.PendingBytes))
 	}
-	s.own = c.program
+	s.own, s.options = c.program, c.sameOptions()
 	s.noteCache(s.own, false, 0, 0)
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log

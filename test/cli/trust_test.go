@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +45,7 @@ func newMachine(w *procenv.World, name string) []string {
 func TestFirstMountMakesAVolume(t *testing.T) {
 	w := procenv.New(t)
 	a := mount(t, w)
-	if !strings.Contains(a.stdout, "made volume") || !strings.Contains(a.stdout, "key add oss://"+procenv.Bucket+" --recovery") {
+	if !strings.Contains(a.stdout, "made volume") || !strings.Contains(a.stdout, "key add oss://"+procenv.Bucket+" --recovery --rsa-key="+w.Key+"`") {
 		t.Errorf("mount says:\n%s", a.stdout)
 	}
 	ask(t, w, nil, "umount", w.Dir).want(t, ok)
@@ -230,6 +232,23 @@ func TestStatusTellsWhatWasNotBelieved(t *testing.T) {
 		if !strings.Contains(words(a.stdout), text) {
 			t.Errorf("%q is not said in:\n%s", text, a.stdout)
 		}
+	}
+	ask(t, w, nil, "umount", w.Dir).want(t, ok)
+}
+
+// TestRecoveryHintWorks: the command that a first mount recommends works as it is printed.
+func TestRecoveryHintWorks(t *testing.T) {
+	w := procenv.New(t)
+	a := mount(t, w, "--read-rsa-key", otherKey(t, w, "it's old.pem"))
+	found := regexp.MustCompile("`ossencfs (key add .*)`").FindStringSubmatch(a.stdout)
+	if found == nil {
+		t.Fatalf("mount said %q", a.stdout)
+	}
+	cmd := exec.Command("sh", "-c", procenv.Binary(t)+" "+found[1])
+	cmd.Env = w.Env()
+	code, err := cmd.Output()
+	if err != nil || len(strings.TrimSpace(string(code))) < 20 {
+		t.Errorf("%s: %q, %v", found[1], code, err)
 	}
 	ask(t, w, nil, "umount", w.Dir).want(t, ok)
 }
