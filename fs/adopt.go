@@ -108,7 +108,7 @@ func newServer(c *cache.Cache, fd int, a Adoption, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{fuse: server, files: f, dir: a.Dir, dev: a.Number, served: make(chan struct{}), notify: newNotifier(server, forget, f.outdated)}, nil
+	return &Server{fuse: server, files: f, dir: a.Dir, dev: a.Number, fd: fd, served: make(chan struct{}), notify: newNotifier(server, forget, f.outdated)}, nil
 }
 
 // serve begins to answer.

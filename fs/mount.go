@@ -55,6 +55,7 @@ type Server struct {
 	files  *fileSystem
 	dir    string
 	dev    uint64 // of the mount; 0 is not known
+	fd     int    // of the device, as the library has it
 	served chan struct{}
 	notify *notifier
 }
@@ -244,11 +245,30 @@ func (s *Server) Abort() error {
 		}
 		dev = st.Dev
 	}
-	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(dev))
-	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+	file, err := os.OpenFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(dev)), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("abort %q: %w", s.dir, err)
+	}
+	defer file.Close()
+	if !s.connected() {
+		return nil // the number may be that of another mount by now
+	}
+	if _, err := file.WriteString("1"); err != nil {
 		return fmt.Errorf("abort %q: %w", s.dir, err)
 	}
 	return nil
+}
+
+// connected reports whether the kernel still has the mount's connection. What was opened by its number before is its own then.
+func (s *Server) connected() bool {
+	fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor fits
+	_, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
+	select {
+	case <-s.served:
+		return false // and the descriptor may be another one's
+	default:
+		return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+	}
 }
 
 // logWriter hands go-fuse's own lines to the logger.

@@ -109,16 +109,16 @@ func (p *program) idleCaches(living []mountStatus) ([]idleCache, error) {
 	return list, nil
 }
 
-// deadMounts lists mount points of ours whose processes are gone.
-func deadMounts(living []mountStatus) ([]mounted, error) {
+// deadMounts lists those of some mount points where a mount of ours has lost its processes.
+func deadMounts(idle []idleCache) ([]mounted, error) {
 	all, err := readMounts()
 	if err != nil {
 		return nil, err
 	}
 	var dead []mounted
 	for _, m := range all {
-		lives := slices.ContainsFunc(living, func(s mountStatus) bool { return s.Mountpoint == m.dir && s.Error == "" })
-		if m.fstype == fuseType && !lives && isDead(probe(m.dir)) {
+		known := slices.ContainsFunc(idle, func(c idleCache) bool { return c.Mountpoint == m.dir })
+		if known && m.fstype == fuseType && isDead(probe(m.dir)) {
 			dead = append(dead, m)
 		}
 	}
@@ -136,7 +136,7 @@ func (p *program) leftBehind(dir string, living []mountStatus) (l leftBehind, er
 	if l.idle, err = p.idleCaches(living); err != nil {
 		return l, err
 	}
-	if l.dead, err = deadMounts(living); err != nil || dir == "" {
+	if l.dead, err = deadMounts(l.idle); err != nil || dir == "" {
 		return l, err
 	}
 	l.idle = slices.DeleteFunc(l.idle, func(c idleCache) bool { return c.Mountpoint != dir })

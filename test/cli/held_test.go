@@ -19,7 +19,7 @@ func contain(t *testing.T, w *procenv.World, name string) (pid int) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes mount namespaces here")
 	}
-	const script = `awk -v own="$1" '$5 ~ /^\/tmp\// && $5 != own {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l
+	const script = `awk -v own="$1" '$5 ~ /^\/tmp\// && $5 != own {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l -c -i -n
 		exec 3>"$1/$2"; echo text >&3; echo ready; exec cat`
 	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", w.Dir, name)
 	in, err := cmd.StdinPipe()
