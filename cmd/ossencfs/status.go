@@ -65,17 +65,15 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if dir != "" && len(list)+len(left.idle)+len(left.dead) == 0 {
-		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
-	}
 	if asJSON {
 		dead := []string{}
 		for _, m := range left.dead {
 			dead = append(dead, m.dir)
 		}
-		return c.stdout.json(map[string]any{"mounts": list, "idle": append([]idleCache{}, left.idle...), "dead": dead}, false)
+		err := c.stdout.json(map[string]any{"mounts": list, "idle": append([]idleCache{}, left.idle...), "dead": dead}, false)
+		return orNotMounted(err, dir, list)
 	}
-	if len(list)+len(left.idle)+len(left.dead) == 0 {
+	if dir == "" && len(list)+len(left.idle)+len(left.dead) == 0 {
 		c.stdout.printf("no mounts\n")
 	}
 	for i := range list {
@@ -88,7 +86,15 @@ func (c *call) showStatus(ctx context.Context, dir string, asJSON bool) error {
 		c.stdout.printf("\n")
 	}
 	left.write(c.stdout)
-	return nil
+	return orNotMounted(nil, dir, list)
+}
+
+// orNotMounted is err, or an error when a mount was asked for that does not live, whatever is left of it.
+func orNotMounted(err error, dir string, list []mountStatus) error {
+	if err != nil || dir == "" || len(list) > 0 {
+		return err
+	}
+	return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
 }
 
 // checkStatus says nothing but by its exit code whether the buckets have everything, that of mounts which ended included.
@@ -106,8 +112,9 @@ func (c *call) checkStatus(ctx context.Context, dir string) error {
 		return fail(exitMountPoint, fmt.Errorf("the mount at %s is dead", left.dead[0].dir), "mount it again; what it had not uploaded is in its cache folder")
 	case len(left.idle) > 0:
 		return quiet(exitPending)
-	case dir != "" && len(list) == 0:
-		return fail(exitMountPoint, fmt.Errorf("nothing of ours is mounted at %s", dir), "`ossencfs status` lists the mounts")
+	}
+	if err := orNotMounted(nil, dir, list); err != nil {
+		return err
 	}
 	for i := range list {
 		m := &list[i]

@@ -17,9 +17,9 @@ func TestStatusKnowsWhatIsLeft(t *testing.T) {
 	writeFile(t, w, "a")
 	writeFile(t, w, "b")
 	ask(t, w, nil, "umount", "--now", w.Dir).want(t, pending)
-	for _, args := range [][]string{{"status"}, {"status", w.Dir}} {
+	for code, args := range map[int][]string{ok: {"status"}, mountPoint: {"status", w.Dir}} { // which tells whether a mount lives
 		a := ask(t, w, nil, args...)
-		a.want(t, ok)
+		a.want(t, code)
 		if !strings.Contains(a.stdout, "oss://"+procenv.Bucket+", last on "+w.Dir+": not mounted; 2 files, 2 B, are not in the bucket") || !strings.Contains(a.stdout, w.Cache) {
 			t.Errorf("%v says %q", args, a.stdout)
 		}
