@@ -85,6 +85,7 @@ func (c *Cache) ReleaseHandle(ctx context.Context, ino Ino, handle uint64, write
 	if !write {
 		return nil
 	}
+	c.bodies.Closed(ino)
 	return c.sealLast(ctx, ino, c.opens.count(ino).writers)
 }
 

@@ -126,7 +126,7 @@ func (p *pressure) tell() {
 func (c *Cache) bodyOptions(b *trackedBucket) body.Options {
 	o := body.Options{DB: c.db, Remote: b, NewSealing: b.NewSealing, Limit: c.o.Limit, Pressure: c.pressure.tell, Logger: c.o.Logger,
 		ReadTimeout: c.o.ReadWait, UID: c.o.UID, GID: c.o.GID, Counts: func(volume index.ID) bool { return !c.bucket.Retired(object.ID(volume)) },
-		Forget: c.bucket.WriteOnly(), Forgotten: func(ino Ino) { c.kernel.get().ForgetInode(ino) }, Idle: c.rekeySoon}
+		Forget: c.bucket.WriteOnly(), Heir: c.heir(), Forgotten: func(ino Ino) { c.kernel.get().ForgetInode(ino) }, Idle: c.rekeySoon}
 	if !c.o.ReadOnly {
 		o.Stager = b
 	}

@@ -99,12 +99,26 @@ func (s *Store) forgetSent(ctx context.Context, evenOpen bool) (again bool) {
 	return again
 }
 
+// writtenBefore reports whether a file was being written in an earlier life, and nobody has closed it since: who writes it goes on with what is here.
+func (s *Store) writtenBefore(ino index.Ino) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.before[ino]
+}
+
+// Closed says that a file which was being written in an earlier life was closed.
+func (s *Store) Closed(ino index.Ino) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.before, ino)
+}
+
 // forgetBody removes the content of one inode with its keys if the bucket has it, as evictBody does, which keeps them. uploading says
 // that it has to be tried again, because somebody reads or sends it; kept that something has to happen first which is told by Sent.
 func (s *Store) forgetBody(ino index.Ino, evenOpen bool) (verdict, error) {
 	b := s.acquire(ino)
 	defer s.release(b)
-	if !evenOpen && s.pinned(b) || !b.mu.TryLock() {
+	if !evenOpen && (s.pinned(b) || s.writtenBefore(ino)) || !b.mu.TryLock() {
 		return uploading, nil
 	}
 	defer b.mu.Unlock()

@@ -40,6 +40,7 @@ type Options struct {
 	Logger      *slog.Logger                                  // nil: nothing is logged
 	Counts      func(volume index.ID) bool                    // whether what rests on the word of a volume key counts, see index.Inode.Origin; nil: always
 	Forget      bool                                          // drop content with its keys as soon as the bucket has it and nobody has it open
+	Heir        bool                                          // another process went before, whose openings programs go on with
 	Forgotten   func(index.Ino)                               // called when that happened; may be nil. It must return at once
 	Idle        func(rekey func([32]byte) error) (again bool) // called when everything was forgotten, with Rekey, also while Open runs; true: once more, soon. May be nil
 
@@ -80,6 +81,7 @@ type Store struct {
 	dropped []drop
 	retired []*retirement
 	forgets forgets
+	before  map[index.Ino]bool // were being written when an earlier life ended; see Options.Heir
 
 	fileMu sync.Mutex // guards owned
 	owned  map[uint64]*ownedFile
@@ -126,6 +128,12 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		s.closeFiles()
 		return nil, fmt.Errorf("open cache %s: %w", dir, err)
+	}
+	if o.Heir {
+		s.before = make(map[index.Ino]bool, len(open))
+		for _, ino := range open {
+			s.before[ino] = true
+		}
 	}
 	if err := s.forgetAll(); err != nil {
 		s.closeFiles()

@@ -82,20 +82,29 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
 		return nil, err
 	}
-	if st := s.status(); st.PendingFiles > 0 {
-		s.resumes = sprintf("it goes on with %s, %s, of an earlier mount that are not in the bucket yet", files(st.PendingFiles), formatSize(st.PendingBytes))
-	}
-	s.own, s.options = c.program, c.sameOptions()
-	s.noteCache(s.own, false, 0, 0)
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log
-	listener, err := s.mount(ctx, c.program, p)
+	if s.daemon == nil || s.daemon.first() {
+		s.resumes = s.left()
+	}
+	listener, err := s.mount(ctx, c.program, p) // whoever writes in a mount that goes on waits for this
 	if err != nil {
 		return nil, err
 	}
+	s.own, s.options = c.program, c.sameOptions()
+	s.noteCache(s.own, false, 0, 0)
 	s.control = serveControl(s, listener)
 	s.control.refound = s.refind(c.program, s.control.serve)
 	return s, nil
+}
+
+// left says what an earlier mount left to be uploaded.
+func (s *session) left() string {
+	st := s.status()
+	if st.PendingFiles == 0 {
+		return ""
+	}
+	return sprintf("it goes on with %s, %s, of an earlier mount that are not in the bucket yet", files(st.PendingFiles), formatSize(st.PendingBytes))
 }
 
 // mount mounts, or takes a mount over, and returns the control socket.
