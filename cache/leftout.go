@@ -20,8 +20,11 @@ type leftOut struct {
 	taken  map[string]struct{} // keys that nothing of ours can have meanwhile; at most maxTaken
 }
 
-// maxTaken bounds the names in a directory that are remembered as taken: others are found so when they are uploaded.
-const maxTaken = 10_000
+// Bounds on the names that are remembered as taken, in one directory and in all: others are found so when they are uploaded.
+const (
+	maxTaken    = 10_000
+	maxTakenAll = 100_000
+)
 
 func (l *leftOut) add(key string, reason error) {
 	if l.count++; l.count == 1 {
@@ -41,18 +44,16 @@ type leftOuts struct {
 	mu    sync.Mutex // guards the fields below
 	dirs  map[Ino]leftOut
 	total int
+	names int // keys in all taken; at most maxTakenAll
 }
 
 // note takes the result of a listing, and logs it when it is another one than the last time.
 func (l *leftOuts) note(dir Ino, path string, found *leftOut, logger *slog.Logger) {
 	l.mu.Lock()
 	old := l.dirs[dir].count
-	if l.dirs == nil {
-		l.dirs = make(map[Ino]leftOut)
-	}
-	l.total += found.count - old
-	if l.dirs[dir] = *found; found.count == 0 {
-		delete(l.dirs, dir)
+	l.drop(dir)
+	if found.count != 0 {
+		l.keep(dir, *found)
 	}
 	l.mu.Unlock()
 	if found.count != 0 && found.count != old {
@@ -64,7 +65,28 @@ func (l *leftOuts) note(dir Ino, path string, found *leftOut, logger *slog.Logge
 func (l *leftOuts) forget(dir Ino) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.total -= l.dirs[dir].count
+	l.drop(dir)
+}
+
+// keep takes what was left out of a directory that has no entry. Names beyond the bound are not remembered: a bucket of others must not
+// decide how much memory a mount takes.
+func (l *leftOuts) keep(dir Ino, found leftOut) {
+	if l.names+len(found.taken) > maxTakenAll {
+		found.taken = nil
+	}
+	if l.dirs == nil {
+		l.dirs = make(map[Ino]leftOut)
+	}
+	l.dirs[dir] = found
+	l.total += found.count
+	l.names += len(found.taken)
+}
+
+// drop removes a directory's entry, if it has one.
+func (l *leftOuts) drop(dir Ino) {
+	old := l.dirs[dir]
+	l.total -= old.count
+	l.names -= len(old.taken)
 	delete(l.dirs, dir)
 }
 
