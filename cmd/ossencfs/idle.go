@@ -76,18 +76,14 @@ func (p *program) idleCaches(living []mountStatus) ([]idleCache, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr // nothing is remembered then
 	}
-	dir, err := openPrivateDir(filepath.Join(state, idleFolder))
-	if errors.Is(err, iofs.ErrNotExist) {
+	dir, names, err := listPrivateDir(filepath.Join(state, idleFolder))
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	if dir == nil {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
 	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
 	var list []idleCache
 	for _, name := range names {
 		var c idleCache

@@ -140,18 +140,14 @@ func (p *program) records() ([]*record, error) {
 
 // recordsIn reads the records in one folder, which may be missing.
 func recordsIn(path string) ([]*record, error) {
-	dir, err := openPrivateDir(path)
-	if errors.Is(err, iofs.ErrNotExist) {
+	dir, names, err := listPrivateDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("runtime folder: %w", err)
+	}
+	if dir == nil {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
 	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("runtime folder: %w", err)
-	}
 	var list []*record
 	for _, file := range names {
 		name, ok := strings.CutSuffix(file, ".json")

@@ -87,6 +87,22 @@ func checkPrivateDir(dir string) error {
 	return f.Close()
 }
 
+// listPrivateDir opens a folder of this user's and lists the files in it. The folder is nil when it is missing.
+func listPrivateDir(path string) (*os.File, []string, error) {
+	dir, err := openPrivateDir(path)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, nil, errors.Join(err, dir.Close())
+	}
+	return dir, names, nil
+}
+
 // openPrivateDir opens a folder and refuses it when others could have filled it. What is then reached through the open folder is in the
 // one that was checked.
 func openPrivateDir(dir string) (*os.File, error) {
