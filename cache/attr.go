@@ -185,7 +185,7 @@ func applyChange(i *index.Inode, ch Change) bool {
 	}
 	i.Ctime = now()
 	if uploaded && i.Ino != Root {
-		i.AttrVer++
+		i.Change()
 		i.ChangedAt = i.Ctime
 		if before.Mode&^i.Mode != 0 || i.UID != before.UID || i.GID != before.GID {
 			i.Tight = i.AttrVer

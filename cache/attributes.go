@@ -191,7 +191,7 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 			}
 		}
 	}
-	if recorded && o.Ino == i.Ino && o.ETag == entry.ETag && o.Size == entry.Size && !c.cleanAt(i, &o) {
+	if recorded && o.Ino == i.Ino && o.ETag == entry.ETag && o.Size == entry.Size && !c.cleanAt(i, &o) && !i.OnlyMoved(&o) {
 		return c.meet(tx, i, &o, info, note)
 	}
 	mode := c.modeOf(i, info)
@@ -229,7 +229,7 @@ func (c *Cache) doubtRights(info *object.Info) error {
 // adopt gives an inode the attributes of an object and records the object as its state. A refused one shows the defaults, and what
 // is here of it from before is not content of that object any more.
 func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *object.Info, mode uint32, note *news) error {
-	a := info.Attr
+	a, here := info.Attr, *i
 	if info.State == object.StateRefused {
 		a = c.defaultAttr(isDir(i), entry.Modified)
 		mode = a.Mode
@@ -284,6 +284,12 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	}
 	if recorded && old.ETag == row.ETag && old.Size == row.Size {
 		row.Sent, row.Base = old.Sent, old.Base // it is ours as before: whoever writes over it unseen must still be noticed
+	}
+	if recorded && here.OnlyMoved(&old) && info.State != object.StateRefused && i.Unproven&object.AllFields == 0 && here.Mtime > i.Mtime {
+		i.Mtime = here.Mtime
+		if info.State == object.StateAuthentic || info.State == object.StateSealed {
+			row.AttrVer = old.AttrVer // it is still to be sent, with what others set
+		}
 	}
 	if err := c.see(tx, row, note); err != nil {
 		return err

@@ -125,6 +125,11 @@ func (c *Cache) loseMarker(tx *index.Tx, i *index.Inode, key string, note *news)
 	if err := c.outlive(tx, i, key, note); err != nil {
 		return err
 	}
+	if o, recorded, err := tx.Object(key); err != nil {
+		return err
+	} else if recorded && i.OnlyMoved(&o) {
+		i.Marker = false // it lives by what is in it
+	}
 	if err := tx.PutInode(*i); err != nil {
 		return err
 	}
@@ -263,6 +268,9 @@ func (c *Cache) adoptMarker(tx *index.Tx, i *index.Inode, e *object.Entry, found
 	}
 	if recorded && c.cleanAt(i, &o) {
 		return c.askAgain(tx, i, &row, note)
+	}
+	if recorded && i.OnlyMoved(&o) {
+		return c.adopt(tx, i, e, found, c.modeOf(i, found), note)
 	}
 	row.AttrVer, row.XattrVer = 0, 0 // older than anything made here: ours is written again
 	return c.see(tx, row, note)

@@ -310,7 +310,7 @@ func (l *lister) marker(tx *index.Tx, e *object.Entry) error {
 	if recorded && !differs(&o, e) {
 		return seenAt(tx, &o, e)
 	}
-	if recorded && !l.c.cleanAt(&i, &o) {
+	if recorded && !l.c.cleanAt(&i, &o) && !i.OnlyMoved(&o) {
 		return nil
 	}
 	if !recorded && i.AttrKnown && i.Marker {
@@ -479,7 +479,7 @@ func (l *lister) finish(begun int64) error {
 // attributes change.
 func (l *lister) markerGone(tx *index.Tx, i *index.Inode) error {
 	o, recorded, err := tx.Object(l.key)
-	if err != nil || !recorded || !l.c.cleanAt(i, &o) {
+	if err != nil || !recorded || !l.c.cleanAt(i, &o) && !i.OnlyMoved(&o) {
 		return err
 	}
 	if mine, err := l.ours(tx, l.key); err != nil || mine {

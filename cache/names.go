@@ -252,11 +252,41 @@ func dirOf(tx *index.Tx, ino Ino) (index.Inode, error) {
 	return i, nil
 }
 
-// touchDir moves the times of a directory whose entries changed. That is local: it is not uploaded by itself.
+// touchDir moves the times of a directory whose entries changed. Its marker follows, if it has one that may be written over.
 func touchDir(tx *index.Tx, dir index.Inode) error {
 	t := now()
 	dir.Mtime, dir.Ctime, dir.ChangedAt = t, t, t
+	if dir.Moving || !dir.WantsMarker() || dir.Unproven&object.AllFields != 0 {
+		return tx.PutInode(dir)
+	}
+	follows, err := markerFollows(tx, &dir)
+	if err != nil {
+		return err
+	}
+	if follows {
+		dir.Move()
+	}
 	return tx.PutInode(dir)
+}
+
+// markerFollows reports whether a directory's marker is to tell of changes of its entries: it is of this volume, and what it says is known. Nobody
+// has asked for a new one that would vouch for what others wrote.
+func markerFollows(tx *index.Tx, dir *index.Inode) (bool, error) {
+	key, ok := tx.Path(dir.Ino)
+	if !ok {
+		return false, nil
+	}
+	o, recorded, err := tx.Object(key)
+	if err != nil || !recorded {
+		return err == nil && dir.AttrKnown, err
+	}
+	switch o.State {
+	case object.StateAuthentic, object.StateSealed:
+		return true, nil
+	case object.StateUnknown:
+		return dir.AttrKnown || o.Upload != (index.ID{}), nil
+	}
+	return false, nil
 }
 
 // writable refuses changes on a read-only mount.

@@ -20,16 +20,17 @@ func begin(tx Tx, p index.Pend, until int64, again bool) (index.Pend, error) {
 	return p, markDirectory(tx, &p)
 }
 
-// markDirectory lets a directory keep the marker that it gets because its last child goes.
+// markDirectory lets a directory keep the marker that it gets because its last child goes, and notes that its times are in a request: later changes
+// of its entries need another one.
 func markDirectory(tx Tx, p *index.Pend) error {
 	if p.Op != index.Put {
 		return nil
 	}
 	dir, ok, err := tx.Inode(p.Ino)
-	if err != nil || !ok || !dir.IsDir() || dir.Marker {
+	if err != nil || !ok || !dir.IsDir() || dir.Marker && !dir.Moving {
 		return err
 	}
-	dir.Marker = true
+	dir.Marker, dir.Moving = true, false
 	return tx.PutInode(dir)
 }
 

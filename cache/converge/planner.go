@@ -110,11 +110,16 @@ func (p *planner) void(key string, own *index.Pend) Action {
 
 // repeat sends a request again. Somebody else may have been at the key since the look before its first attempt.
 func (p *planner) repeat(own *index.Pend) Action {
-	_, recorded := p.object(own.Key)
+	h, recorded := p.object(own.Key)
 	return Action{
 		Kind: Resend, Pend: *own,
-		Verify: recorded && own.Key[len(own.Key)-1] != '/' && !p.f.Exclusive && p.on(ruleLook),
+		Verify: recorded && (own.Key[len(own.Key)-1] != '/' || p.onlyMoved(own.Ino, &h)) && !p.f.Exclusive && p.on(ruleLook),
 	}
+}
+
+func (p *planner) onlyMoved(ino index.Ino, h *index.Object) bool {
+	i, ok := p.inode(ino)
+	return ok && i.OnlyMoved(h)
 }
 
 // want says what the key needs when no request of ours for it is under way, or only the one that is to be repeated (again).
@@ -241,7 +246,9 @@ func (p *planner) allow(a Action, w *index.Inode, h *index.Object, recorded, aga
 				return hold
 			}
 		}
-	} else if !recorded {
+	} else if recorded {
+		a.Verify = w.OnlyMoved(h) && !p.f.Exclusive && p.on(ruleLook) // nobody has set what else the marker says: it stays as others set it
+	} else {
 		if hold, held := p.published(w); held {
 			return hold
 		}

@@ -22,7 +22,7 @@ func (w *world) execute(r *simRequest) {
 	r.executed++
 	p := &r.pend
 	old, there := w.store[p.Key]
-	created := simObject{content: r.content, attr: p.AttrVer, xattr: p.XattrVer, upload: p.Upload}
+	created := simObject{content: r.content, attr: p.AttrVer, xattr: p.XattrVer, upload: p.Upload, moves: r.moves}
 	r.status = 200
 	switch p.Op {
 	case index.Delete:

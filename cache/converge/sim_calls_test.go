@@ -64,6 +64,7 @@ func (w *world) create(name string) {
 	i := index.Inode{Ino: x.ino, Parent: parent, Name: base, Mode: fileMode, Size: 1, Gen: x.gen, CachedGen: x.gen, Sealed: true,
 		AttrKnown: true, AttrVer: 1, PathSeq: x.nextSeq()}
 	x.inodes[i.Ino] = i
+	x.entered(parent)
 	x.bodies[i.Gen] = w.newContent(i.Ino, i.Gen)
 	w.close(i.Ino)
 }

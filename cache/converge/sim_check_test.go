@@ -303,6 +303,9 @@ func (w *world) compare() {
 			if !there || o.attr != i.AttrVer || o.xattr != i.XattrVer {
 				w.fail("MISSING: marker %q: %v %+v, want attributes %d, %d", path, there, o, i.AttrVer, i.XattrVer)
 			}
+			if !o.outside && o.moves < w.idx.moves[ino] {
+				w.fail("TIMES: marker %q tells of %d of %d changes of its entries", path, o.moves, w.idx.moves[ino])
+			}
 			continue
 		}
 		want[path] = true

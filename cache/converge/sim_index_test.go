@@ -16,8 +16,9 @@ type simIndex struct {
 	objects map[string]index.Object
 	pends   map[string]index.Pend
 	unsents map[index.Ino][]simUnsent
-	bodies  map[uint64]uint64 // generation to content, for what is in the local cache
-	truth   map[uint64]uint64 // generation to content, for all
+	bodies  map[uint64]uint64    // generation to content, for what is in the local cache
+	truth   map[uint64]uint64    // generation to content, for all
+	moves   map[index.Ino]uint64 // how often the entries of a directory changed
 	ino     index.Ino
 	gen     uint64
 	seq     uint64
@@ -28,14 +29,14 @@ type simUnsent struct{ gen, first uint64 }
 func newSimIndex() *simIndex {
 	return &simIndex{
 		inodes: map[index.Ino]index.Inode{index.Root: {Ino: index.Root, Mode: dirMode, Sealed: true}}, objects: map[string]index.Object{},
-		pends: map[string]index.Pend{}, unsents: map[index.Ino][]simUnsent{}, bodies: map[uint64]uint64{}, truth: map[uint64]uint64{}, ino: index.Root,
+		pends: map[string]index.Pend{}, unsents: map[index.Ino][]simUnsent{}, bodies: map[uint64]uint64{}, truth: map[uint64]uint64{}, moves: map[index.Ino]uint64{}, ino: index.Root,
 	}
 }
 
 func (x *simIndex) clone() *simIndex {
 	c := *x
 	c.inodes, c.objects, c.pends = maps.Clone(x.inodes), maps.Clone(x.objects), maps.Clone(x.pends)
-	c.bodies, c.truth = maps.Clone(x.bodies), maps.Clone(x.truth)
+	c.bodies, c.truth, c.moves = maps.Clone(x.bodies), maps.Clone(x.truth), maps.Clone(x.moves)
 	c.unsents = make(map[index.Ino][]simUnsent, len(x.unsents))
 	for ino, list := range x.unsents {
 		c.unsents[ino] = slices.Clone(list)
@@ -261,6 +262,8 @@ func (x *simIndex) leave(ino index.Ino) {
 
 func (x *simIndex) arrive(ino, parent index.Ino, name string) {
 	i := x.inodes[ino]
+	x.entered(i.Parent)
+	x.entered(parent)
 	i.Parent, i.Name, i.Unlinked, i.PathSeq = parent, name, false, x.nextSeq()
 	i.Refers = !i.IsDir()
 	i.Marker = i.IsDir() // a directory that moves is ours: what was below its old name says nothing about it
@@ -273,8 +276,18 @@ func (x *simIndex) arrive(ino, parent index.Ino, name string) {
 	x.noteUnsent(ino, i.PathSeq)
 }
 
+// entered notes that the entries of a directory changed.
+func (x *simIndex) entered(dir index.Ino) {
+	if i := x.inodes[dir]; dir != index.Root && i.Marker {
+		i.Move()
+		x.inodes[dir] = i
+		x.moves[dir]++
+	}
+}
+
 // detach takes the name away.
 func (x *simIndex) detach(ino index.Ino, open bool) {
+	x.entered(x.inodes[ino].Parent)
 	x.leave(ino)
 	x.leaveKeys(ino)
 	if !open {

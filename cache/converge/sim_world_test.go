@@ -14,6 +14,7 @@ type simObject struct {
 	content     uint64
 	attr, xattr uint64
 	upload      index.ID
+	moves       uint64 // of a directory, that its times tell of
 	etag        string
 	outside     bool // written by somebody else
 }
@@ -23,6 +24,7 @@ type simObject struct {
 type simRequest struct {
 	pend     index.Pend
 	content  uint64
+	moves    uint64
 	executed int
 	status   int // of the last execution
 	lost     bool
@@ -184,7 +186,7 @@ func (w *world) send(a Action) {
 
 func (w *world) launch(p index.Pend) {
 	w.sent[p.Op]++
-	w.requests = append(w.requests, &simRequest{pend: p, content: w.idx.truth[p.Gen]})
+	w.requests = append(w.requests, &simRequest{pend: p, content: w.idx.truth[p.Gen], moves: w.idx.moves[p.Ino]})
 }
 
 // expected is the look of rule O: is the object what is recorded?

@@ -35,12 +35,16 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e.uint(i.PathSeq)
 	e.uint(i.CommitSeq)
 	e.bytes(secret)
-	if i.Unproven != 0 || i.Tight != 0 || i.Origin != (ID{}) {
+	if i.Unproven != 0 || i.Tight != 0 || i.Origin != (ID{}) || i.Moves != 0 {
 		e.uint(uint64(i.Unproven))
 		e.uint(i.Tight)
 	}
-	if i.Origin != (ID{}) {
+	if i.Origin != (ID{}) || i.Moves != 0 {
 		e.id(i.Origin)
+	}
+	if i.Moves != 0 {
+		e.uint(i.Moves)
+		e.flags(i.Moving)
 	}
 	return e.b
 }
@@ -64,17 +68,27 @@ func decodeInode(ino Ino, row []byte) (i Inode, secret []byte, err error) {
 	i.PathSeq, i.CommitSeq = d.uint(), d.uint()
 	secret = d.raw()
 	if d.more() {
-		i.Unproven, i.Tight = object.Fields(d.uint8()), d.uint()
-		zeros := i.Unproven == 0 && i.Tight == 0
-		if d.more() {
-			i.Origin = d.id()
-			zeros = i.Origin == (ID{})
-		}
-		if zeros {
-			d.fail(errZeros)
-		}
+		d.later(&i)
 	}
 	return i, secret, d.end()
+}
+
+// later reads the fields that came to the row of an inode later; it has none of them when they are zero.
+func (d *decoder) later(i *Inode) {
+	i.Unproven, i.Tight = object.Fields(d.uint8()), d.uint()
+	zeros := i.Unproven == 0 && i.Tight == 0
+	if d.more() {
+		i.Origin = d.id()
+		zeros = i.Origin == (ID{})
+	}
+	if d.more() {
+		i.Moves = d.uint()
+		d.flags(&i.Moving)
+		zeros = i.Moves == 0
+	}
+	if zeros {
+		d.fail(errZeros)
+	}
 }
 
 // encodeSecret is the plain form of what is sealed within an inode.

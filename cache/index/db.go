@@ -79,14 +79,15 @@ type DB struct {
 	idle   *sync.Cond // users reached 0
 }
 
-// Format names the layout of the index. A program opens the one it knows, and that of before, which it makes its own.
-const Format = "ossencfs index 2"
+// Format names the layout of the index. A program opens the one it knows, and those of before, which it makes its own.
+const Format = "ossencfs index 3"
 
 const (
 	versionFile = "VERSION"
 	versionText = Format + "\n"
 	formatWord  = "ossencfs index " // of all formats
-	textBefore  = formatWord + "1\n"
+	textFirst   = formatWord + "1\n"
+	textBefore  = formatWord + "2\n"
 	lockFile    = "lock"
 	secretLabel = "index check"
 	secretMeta  = "secret"
@@ -193,7 +194,7 @@ func checkVersion(dir string) (old bool, err error) {
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("open index: %w", err)
-	case string(text) == versionText, string(text) == textBefore:
+	case string(text) == versionText, string(text) == textBefore, string(text) == textFirst:
 		return true, nil
 	case strings.HasPrefix(string(text), formatWord):
 		return false, fmt.Errorf("%w: %s: %.40q, this version knows %q", ErrFormat, path, strings.TrimSpace(string(text)), Format)

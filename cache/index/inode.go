@@ -87,7 +87,7 @@ func (tx *Tx) PutInode(i Inode) error {
 	if !moved && !changes(old, &i) {
 		return tx.storeInode(&i)
 	}
-	asked := moved && !i.Unlinked || i.AttrVer != old.AttrVer || i.XattrVer != old.XattrVer
+	asked := moved && !i.Unlinked || i.AttrVer != old.AttrVer && !i.Moving || i.XattrVer != old.XattrVer
 	if asked && tx.d.spare.tight() {
 		return ErrFull
 	}

@@ -51,7 +51,7 @@ func TestFormatBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = openTest(t, dir)
-	if text, err := os.ReadFile(path); err != nil || string(text) != "ossencfs index 2\n" {
+	if text, err := os.ReadFile(path); err != nil || string(text) != versionText {
 		t.Errorf("the format is %q, %v", text, err)
 	}
 	mustView(t, d, func(tx *Tx) error {
@@ -84,7 +84,7 @@ func TestFormatOfAnotherVersion(t *testing.T) {
 	}
 	path := filepath.Join(dir, versionFile)
 	if err == nil {
-		err = os.WriteFile(path, []byte("ossencfs index 3\n"), 0o600)
+		err = os.WriteFile(path, []byte("ossencfs index 4\n"), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestFormatOfAnotherVersion(t *testing.T) {
 	if err == nil {
 		_ = d.Close()
 	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "ossencfs index 3\n" {
+	if text, err := os.ReadFile(path); err != nil || string(text) != "ossencfs index 4\n" {
 		t.Errorf("it became %q, %v", text, err)
 	}
 }

@@ -28,7 +28,7 @@ type Inode struct {
 	Atime, Mtime, Ctime  int64
 
 	Gen       uint64 // content generation: a new number with the first change of content after a seal
-	AttrVer   uint64 // counts changes of uploaded attributes: mode, uid, gid, rdev, explicit mtime
+	AttrVer   uint64 // counts changes of uploaded attributes: mode, uid, gid, rdev, explicit mtime; see Move
 	XattrVer  uint64 // counts changes of extended attributes
 	CachedGen uint64 // generation whose sealed body is whole in the local cache; 0: none
 	Sealed    bool   // the content of Gen is complete and sealed; false while it is written
@@ -56,6 +56,25 @@ type Inode struct {
 	// Origin is the volume key that vouched for the content of CachedGen when it came from the bucket, as object.Info.Volume; zero: it was written
 	// here, or no volume key vouched for it. Of a directory, that vouched for its attributes.
 	Origin ID
+	// Moves is how many of the last changes that AttrVer counts moved the modification time of a directory whose entries changed, and nothing else.
+	// Moving says that no request was made of the last of them.
+	Moves  uint64
+	Moving bool
+}
+
+// Move notes that the entries of a directory changed. Many such changes are one, until a request is made of them.
+func (i *Inode) Move() {
+	if !i.Moving {
+		i.AttrVer, i.Moves, i.Moving = i.AttrVer+1, i.Moves+1, true
+	}
+}
+
+// Change notes that a program set attributes.
+func (i *Inode) Change() { i.AttrVer, i.Moves, i.Moving = i.AttrVer+1, 0, false }
+
+// OnlyMoved reports whether a directory differs from what a row of its marker holds by nothing but changes of its entries.
+func (i *Inode) OnlyMoved(o *Object) bool {
+	return i.IsDir() && o.Ino == i.Ino && o.XattrVer == i.XattrVer && o.AttrVer < i.AttrVer && i.AttrVer-o.AttrVer <= i.Moves
 }
 
 // Prove replaces the attributes that nobody has vouched for, because the inode is about to be stored as a whole: the owner becomes that of the
