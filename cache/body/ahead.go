@@ -33,11 +33,18 @@ func (r *remote) readAhead(off, n int64) {
 // nothing can go the chunks are taken over the limit, since a reader must not wait for writers.
 func (r *remote) makeRoom(ctx context.Context, n int64) {
 	want := n * chunkSize
-	if r.s.space.over(want) <= 0 {
+	if r.s.space.over(want) <= 0 || r.hasRoom(want) {
 		return
 	}
 	r.giveBack(r.s.space.over(want))
 	r.s.ahead(ctx, want)
+}
+
+// hasRoom reports whether room for n bytes of chunks is counted already.
+func (r *remote) hasRoom(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reserved >= n
 }
 
 // giveBack throws away chunks of at least n bytes, those that came first before others, but none that the reader is at.
@@ -51,7 +58,7 @@ func (r *remote) giveBack(n int64) {
 	defer r.s.files.put(f)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.kept {
+	if r.kept || r.claims > 0 {
 		return
 	}
 	var keep []int64
@@ -60,7 +67,7 @@ func (r *remote) giveBack(n int64) {
 			keep = append(keep, r.order[i:]...)
 			break
 		}
-		if near := c >= chunkOf(r.next)-1 && c <= r.ahead; near {
+		if near := c >= chunkOf(r.next)-1 && c <= r.ahead; near || r.wanted[c] > 0 {
 			keep = append(keep, c)
 			continue
 		}

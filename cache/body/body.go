@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
@@ -16,6 +17,9 @@ type body struct {
 	refs int           // callers that use it; guarded by Store.mu
 	idle *list.Element // guarded by Store.mu
 
+	claims  int // changes that need all of the content here; guarded by Store.mu
+	readers int // callers that fetched all of it and are about to read it; guarded by Store.mu
+
 	pins   int    // open handles; guarded by Store.mu
 	pinGen uint64 // generation that the handles opened; guarded by Store.mu
 
@@ -23,6 +27,8 @@ type body struct {
 	loaded  bool
 	open    bool            // the index has the row that says that the body is not sealed
 	version uint64          // counts changes of the record
+	opened  time.Time       // when the first change came after a seal
+	changed time.Time       // when the last one did
 	rec     record          // its base field is not used; see base
 	base    *base           // nil: none
 	stream  *object.Sealing // continues base at its end; nil: the base does not grow any more
@@ -78,6 +84,28 @@ func (b *body) forgettable() bool {
 	}
 	defer b.mu.RUnlock()
 	return b.stream == nil && len(b.over) == 0 && b.log == nil && b.away == nil && b.busy == nil
+}
+
+// useAll counts a use of all bodies in memory.
+func (s *Store) useAll() []*body {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*body, 0, len(s.bodies))
+	for _, b := range s.bodies {
+		b.refs++
+		if b.idle != nil {
+			s.idle.Remove(b.idle)
+			b.idle = nil
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+func (s *Store) releaseAll(bs []*body) {
+	for _, b := range bs {
+		s.release(b)
+	}
 }
 
 // Pin says that a handle is open: what it opened is not replaced under it. When others change the object, calls of programs on the inode

@@ -32,6 +32,13 @@
 // INVARIANT: bytes are written before the index refers to them, are durable before it is, and are not removed or written over before an
 // index that no longer refers to them is durable.
 //
+// # Room
+//
+// Who needs little room takes what is free, or waits until something was evicted (room). A change of content that is not here, or that others wait to
+// see go, needs all of the content: such callers come in turn (claim), take room before they fetch, and nothing of it goes before the change is made. The
+// wait is ended by those who use the room: what is sealed is uploaded, and open files are sealed for that (sealAhead). So nobody who has room waits for
+// room, and a fetch that uploads wait for (Fetch) does not wait at all.
+//
 // # Locks
 //
 // Order: Store.evicting, Store.reaping, remote.keep and remote.punch, body.mu, then the index's transaction, then one of the

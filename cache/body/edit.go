@@ -222,6 +222,9 @@ func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 		s.followPin(b, e.rec.gen)
 	}
 	if !e.noInode {
+		if b.changed = time.Now(); !b.open {
+			b.opened = b.changed
+		}
 		b.open = !e.sealed
 	}
 	b.version++

@@ -5,70 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 )
-
-// unsealedWait is how long a writer waits for room when all that fills the cache is files that are still being written.
-const unsealedWait = 10 * time.Second
-
-// roomPoll is how often a writer who waits looks whether uploads have made something evictable.
-const roomPoll = 100 * time.Millisecond
-
-// room waits until n bytes fit: clean content goes first, then uploads are hurried and awaited.
-func (s *Store) room(ctx context.Context, n int64) error {
-	if s.space.over(n+s.o.Limit/32) > 0 {
-		s.kick()
-	}
-	if s.space.over(n) <= 0 {
-		return nil
-	}
-	deadline := time.Now().Add(unsealedWait)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		changed := s.space.changed()
-		waiting, err := s.evict(ctx, max(s.space.over(n), s.o.Limit/32))
-		if err != nil {
-			return err
-		}
-		if s.space.over(n) <= 0 {
-			return nil
-		}
-		least, late := int64(0), time.Now().After(deadline)
-		if waiting && !late {
-			least = s.o.Limit / 2 // what may well be smaller than the cache need not leave it: uploads will make room
-		}
-		waiting = s.stageAhead(least) || waiting
-		if !waiting && late || n > s.o.Limit {
-			return fmt.Errorf("%d bytes more in a cache of %d, all in use: %w", n, s.o.Limit, ErrNoSpace)
-		}
-		if s.o.Pressure != nil {
-			s.o.Pressure()
-		}
-		timer.Reset(roomPoll)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.ctx.Done():
-			return ErrClosed
-		}
-	}
-}
-
-// ahead makes room for n bytes as far as that needs no waiting.
-func (s *Store) ahead(ctx context.Context, n int64) {
-	if over := s.space.over(n); over > 0 {
-		if _, err := s.evict(ctx, over); err != nil && ctx.Err() == nil {
-			s.o.Logger.Warn("cache: cannot evict", "error", err)
-		}
-	}
-}
 
 // Evict removes at least n bytes of content that the bucket has, the least recently used first, and returns how many it
 // freed; fewer when there is not so much. What is open goes last.
@@ -197,7 +137,9 @@ func (s *Store) evictBody(ino index.Ino, evenOpen bool) (verdict, error) {
 	if !evenOpen && s.pinned(b) {
 		return kept, nil
 	}
-	if !b.mu.TryLock() {
+	if changes, readers := s.wantedHere(b); changes {
+		return kept, nil // whoever waits for room may be the one who needs it
+	} else if readers || !b.mu.TryLock() {
 		return uploading, nil
 	}
 	defer b.mu.Unlock()
@@ -234,6 +176,9 @@ func (s *Store) evictBody(ino index.Ino, evenOpen bool) (verdict, error) {
 	}
 	err = s.commitLocked(b, e)
 	if errors.Is(err, errKeep) {
+		if in.Unlinked {
+			return kept, nil // it is never uploaded
+		}
 		return uploading, nil
 	}
 	return evicted, err

@@ -29,7 +29,7 @@ func (s *Store) Fetch(ctx context.Context, ino index.Ino) error {
 	}
 	b := s.acquire(ino)
 	defer s.release(b)
-	return s.fetch(ctx, b)
+	return s.fetchHeld(ctx, b)
 }
 
 func (s *Store) fetch(ctx context.Context, b *body) error {
@@ -45,7 +45,7 @@ func (s *Store) fetch(ctx context.Context, b *body) error {
 		case here:
 			return nil
 		case in.Size > s.o.Limit:
-			return fmt.Errorf("fetch %d bytes into a cache of %d: %w", in.Size, s.o.Limit, ErrNoSpace)
+			return tooLarge(in.Size, s.o.Limit)
 		case in.Size <= chunkSize:
 			err = s.fetchOnce(ctx, b.ino)
 		default:

@@ -109,6 +109,10 @@ func (r *remote) arrived(c int64) {
 	r.s.growRemote(r.file, n)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n = min(n, r.reserved); n > 0 { // it was counted before
+		r.reserved -= n
+		r.s.space.add(-n)
+	}
 	r.have[c] = true
 	r.order = append(r.order, c)
 	fl := r.flights[c]

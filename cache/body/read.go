@@ -20,6 +20,8 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 	}
 	b := s.acquire(ino)
 	defer s.release(b)
+	kept := 0 // what was fetched as a whole stays until it is read
+	defer func() { s.keepHere(b, -kept) }()
 	for {
 		in, err := s.openLock(b)
 		if err != nil {
@@ -42,6 +44,8 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 			if errors.Is(err, errStaged) {
 				err = s.awaitStaged(ctx, b, in)
 			} else {
+				s.keepHere(b, -kept)
+				kept = 0
 				err = s.refetch(b, err)
 			}
 			if err != nil {
@@ -50,6 +54,10 @@ func (s *Store) Read(ctx context.Context, ino index.Ino, off int64, p []byte) (i
 			continue
 		}
 		b.mu.RUnlock()
+		if kept == 0 {
+			kept = 1
+			s.keepHere(b, kept)
+		}
 		done, err := s.readAway(ctx, b, in, off, p)
 		if err != nil {
 			return 0, err

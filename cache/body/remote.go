@@ -36,19 +36,22 @@ type remote struct {
 
 	first sync.Mutex // held by the request that brings the content key
 
-	mu      sync.Mutex // guards the fields below
-	bad     error      // the file does not match its digest, or the object is refused
-	home    home
-	content *object.ContentKey // nil until the first answer
-	volume  index.ID           // that vouched for the chunks, or object.SomeVolume; zero until then, or none
-	users   int                // callers that read chunks
-	have    map[int64]bool
-	order   []int64 // chunks in the order they came
-	flights map[int64]*flight
-	next    int64 // offset at which a sequential reader goes on
-	window  int64 // how far to fetch ahead of it
-	ahead   int64 // first chunk that is not fetched ahead
-	kept    bool  // the file is the inode's base now
+	mu       sync.Mutex // guards the fields below
+	bad      error      // the file does not match its digest, or the object is refused
+	home     home
+	content  *object.ContentKey // nil until the first answer
+	volume   index.ID           // that vouched for the chunks, or object.SomeVolume; zero until then, or none
+	users    int                // callers that read chunks
+	claims   int                // callers that need all chunks, so that none is given back
+	reserved int64              // bytes of chunks that are not here for which room is counted
+	wanted   map[int64]int      // chunks by how many wait to read them, so that they are not given back
+	have     map[int64]bool
+	order    []int64 // chunks in the order they came
+	flights  map[int64]*flight
+	next     int64 // offset at which a sequential reader goes on
+	window   int64 // how far to fetch ahead of it
+	ahead    int64 // first chunk that is not fetched ahead
+	kept     bool  // the file is the inode's base now
 }
 
 // flight is a chunk that is on its way.
@@ -95,7 +98,7 @@ func (s *Store) openRemote(b *body, in index.Inode) (*remote, error) {
 	}
 	s.files.put(d)
 	r := &remote{s: s, ino: b.ino, gen: in.Gen, size: in.Size, file: id, home: h,
-		have: map[int64]bool{}, flights: map[int64]*flight{}}
+		have: map[int64]bool{}, flights: map[int64]*flight{}, wanted: map[int64]int{}}
 	if b.base != nil {
 		r.content = b.base.key
 	}
@@ -181,6 +184,8 @@ func (s *Store) readAway(ctx context.Context, b *body, in index.Inode, off int64
 // read fills p, which lies within chunk c, fetching the chunk when it is not here. A chunk whose request failed is asked for
 // once more, since the home may have moved.
 func (r *remote) read(ctx context.Context, c int64, p []byte, off int64) error {
+	r.want(c, 1)
+	defer r.want(c, -1)
 	for try := 0; ; try++ {
 		if ok, err := r.readHere(c, p, off); ok || err != nil {
 			return err
@@ -197,6 +202,15 @@ func (r *remote) read(ctx context.Context, c int64, p []byte, off int64) error {
 		if try > 8 {
 			return fmt.Errorf("inode %d: fetched chunks do not stay: %w", r.ino, ErrNoSpace)
 		}
+	}
+}
+
+// want counts n more who wait to read chunk c.
+func (r *remote) want(c int64, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wanted[c] += n; r.wanted[c] == 0 {
+		delete(r.wanted, c)
 	}
 }
 

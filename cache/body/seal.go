@@ -134,8 +134,7 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, jo
 	b.stream = nil // it moves on now: whatever happens, nobody else continues it
 	b.busy, b.yield = make(chan struct{}), false
 	b.mu.Unlock()
-	s.ahead(ctx, in.Size-from)
-	err := s.sealRange(ctx, b, e, from, in.Size, job.background)
+	err := s.sealAside(ctx, b, e, from, in.Size, job.background)
 	b.mu.Lock()
 	close(b.busy)
 	b.busy = nil
@@ -151,6 +150,20 @@ func (s *Store) sealLargeLocked(ctx context.Context, b *body, in index.Inode, jo
 	}
 	e.row.size = in.Size
 	return s.commitSealLocked(b, e, e.stream.Finish(), job)
+}
+
+// sealAside is sealRange. Old and new content are both here meanwhile: what does not fit goes one after the other, so that the limit is exceeded by one
+// content at most.
+func (s *Store) sealAside(ctx context.Context, b *body, e *edit, from, to int64, background bool) error {
+	s.ahead(ctx, to-from)
+	if s.space.over(to-from) > 0 {
+		if err := s.beyond.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		defer s.beyond.Release(1)
+		s.ahead(ctx, to-from)
+	}
+	return s.sealRange(ctx, b, e, from, to, background)
 }
 
 // Fsync makes content and inode durable against a power cut, and with them all that was written before. Callers that come together

@@ -40,6 +40,20 @@ func (s *space) changed() <-chan struct{} {
 	return s.freed
 }
 
+// take counts n bytes more, or as many of them as fit, and returns how many.
+func (s *space) take(n int64) int64 {
+	for {
+		used := s.used.Load()
+		k := min(n, s.limit-used)
+		if k <= 0 {
+			return 0
+		}
+		if s.used.CompareAndSwap(used, used+k) {
+			return k
+		}
+	}
+}
+
 func (s *space) tick() int64 { return s.clock.Add(1) }
 
 // over says by how much n more bytes would exceed the limit; 0 or less: they fit.

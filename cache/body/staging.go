@@ -113,20 +113,9 @@ func (s *Store) pauseStaging() {
 
 // stageable finds the stream of at least so many bytes with the most that can go, and counts as its user; nil: there is none.
 func (s *Store) stageable(least int64) *body {
-	s.mu.Lock()
-	var all []*body
-	for _, b := range s.bodies {
-		b.refs++
-		if b.idle != nil {
-			s.idle.Remove(b.idle)
-			b.idle = nil
-		}
-		all = append(all, b)
-	}
-	s.mu.Unlock()
 	var best *body
 	most := 0
-	for _, b := range all {
+	for _, b := range s.useAll() {
 		n := 0
 		if b.mu.TryRLock() {
 			n = s.wholeParts(b, least)

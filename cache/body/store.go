@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ossencfs/ossencfs/cache/index"
@@ -66,6 +67,12 @@ type Store struct {
 	kicked chan struct{}
 	gets   singleflight.Group
 
+	turn      *semaphore.Weighted // held by the one caller that waits for room for a whole content; first come, first served
+	reserving atomic.Bool         // somebody does
+	granted   atomic.Int32        // changes that have room and are not made yet
+	sealing   atomic.Bool         // open files are being sealed for want of room
+	beyond    *semaphore.Weighted // held by the one seal that exceeds the limit
+
 	small, large sync.Pool  // of *[]byte
 	evicting     sync.Mutex // one eviction at a time
 	reaping      sync.Mutex // one round of freeing at a time; taken after evicting, before body.mu
@@ -106,6 +113,7 @@ func Open(dir string, o Options) (*Store, error) {
 		o.NewSealing = object.NewSealing
 	}
 	s := &Store{o: o, db: o.DB, dir: dir, space: newSpace(o.Limit), kicked: make(chan struct{}, 1),
+		turn: semaphore.NewWeighted(1), beyond: semaphore.NewWeighted(1),
 		bodies: map[index.Ino]*body{}, idle: list.New(), owned: map[uint64]*ownedFile{},
 		ahead64: max(min(maxAhead, o.Limit/8/chunkSize*chunkSize), chunkSize)}
 	s.files = newFiles(func(id uint64) string {

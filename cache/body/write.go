@@ -55,32 +55,50 @@ func (s *Store) change(ctx context.Context, ino index.Ino, n int64, fn func(*bod
 	}
 	b := s.acquire(ino)
 	defer s.release(b)
+	var c *claim
+	defer func() { c.end() }()
 	for {
-		if err := s.room(ctx, n); err != nil {
-			return err
+		if c == nil {
+			if err := s.room(ctx, n); err != nil {
+				return err
+			}
 		}
 		in, err := s.changeLock(ctx, b)
 		if err != nil {
 			return err
 		}
-		if b.hereLocked(in) {
-			if in.Sealed && !s.counts(in.Origin) {
-				b.mu.Unlock()
-				return fmt.Errorf("inode %d: change a part of it: %w: %w", ino, ErrUntrusted, object.ErrRetired)
-			}
-			err = s.withDisk(n, func() error { return fn(b, in) })
-			b.mu.Unlock()
-			s.noteDisk(err)
-			if full := (diskFull{}); errors.As(err, &full) && s.givesWay(ctx, n) {
+		here := b.hereLocked(in)
+		if here && (c != nil || !in.Sealed || in.Size == 0 || !s.pressed()) {
+			again, err := s.changeLocked(ctx, b, in, n, fn)
+			if again {
 				continue
 			}
 			return err
 		}
 		b.mu.Unlock()
-		if err := s.fetch(ctx, b); err != nil {
+		switch {
+		case c == nil: // a content that is changed stays here until it is uploaded, so it takes room from those who wait for some
+			c, err = s.claim(ctx, b, n)
+		case !here:
+			err = s.fetch(ctx, b)
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// changeLocked runs the change of n bytes, ends the lock, and reports whether the change is to be tried again, because a full disk has got room.
+func (s *Store) changeLocked(ctx context.Context, b *body, in index.Inode, n int64, fn func(*body, index.Inode) error) (again bool, err error) {
+	if in.Sealed && !s.counts(in.Origin) {
+		b.mu.Unlock()
+		return false, fmt.Errorf("inode %d: change a part of it: %w: %w", b.ino, ErrUntrusted, object.ErrRetired)
+	}
+	err = s.withDisk(n, func() error { return fn(b, in) })
+	b.mu.Unlock()
+	s.noteDisk(err)
+	full := diskFull{}
+	return errors.As(err, &full) && s.givesWay(ctx, n), err
 }
 
 // counts reports whether content that came from the bucket still counts. If not, what is made of it would pass for ours.

@@ -38,6 +38,7 @@ type Action struct {
 	Seq     uint64     // Wait with Order: all content committed before this number has to be
 	Publish bool       // Wait: content under a new name waits for older content
 	Settle  bool       // Wait: for quiet
+	Open    bool       // Wait: for others that are being written, not for ever
 	Verify  bool       // Send, Resend: rule O asks for a look at the key first
 }
 

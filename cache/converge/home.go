@@ -167,20 +167,20 @@ func (p *planner) park(key string, cycle []index.Inode) Action {
 		if a := p.sealLate(key, victim); a.Kind == Seal {
 			return a
 		} else if !victim.Sealed && (wait.At == 0 || a.At < wait.At) {
-			wait.At = a.At
+			wait.At, wait.Open = a.At, true
 		}
 	}
 	return wait
 }
 
-// sealLate has content sealed that others wait for and that is open for writing for a long time.
+// sealLate has content sealed that others wait for and that is open for writing for a long time, or while they are not to wait.
 func (p *planner) sealLate(key string, i *index.Inode) Action {
 	if i.Sealed {
 		return waitFor(key)
 	}
 	at := max(i.ChangedAt, i.ClosedAt) + int64(p.f.LateSettle)
-	if p.f.Now < at {
-		return Action{Kind: Wait, At: at, Keys: []string{key}}
+	if p.f.Now < at && !p.f.Urgent(key) {
+		return Action{Kind: Wait, At: at, Keys: []string{key}, Open: true}
 	}
 	return Action{Kind: Seal, Ino: i.Ino}
 }

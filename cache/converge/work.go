@@ -106,7 +106,7 @@ func (p *planner) heldBack(key string) uint64 {
 
 // waitingFor says how a key waits.
 func (c *Converger) waitingFor(key string, a *Action, seq, planned uint64) *waiting {
-	w := &waiting{at: a.At, keys: a.Keys, order: a.Order, publish: a.Publish, seq: seq, quiet: a.Settle, planned: planned}
+	w := &waiting{at: a.At, keys: a.Keys, order: a.Order, publish: a.Publish, seq: seq, quiet: a.Settle || a.Open, planned: planned}
 	if safety := c.now() + int64(netSafety); w.at == 0 || w.at > safety && !a.Settle {
 		w.at = safety
 	}
