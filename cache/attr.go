@@ -150,7 +150,7 @@ func (c *Cache) updateInode(ino Ino, change func(*index.Inode) bool) (index.Inod
 }
 
 // applyChange writes the new attributes and reports whether there is anything to write. Access times are local: they are not
-// uploaded, and neither are the attributes of the root, which has no object.
+// uploaded.
 func applyChange(i *index.Inode, ch Change) bool {
 	before := *i
 	if ch.Set&SetMode != 0 {
@@ -184,7 +184,7 @@ func applyChange(i *index.Inode, ch Change) bool {
 		return false
 	}
 	i.Ctime = now()
-	if uploaded && i.Ino != Root {
+	if uploaded {
 		i.Change()
 		i.ChangedAt = i.Ctime
 		if before.Mode&^i.Mode != 0 || i.UID != before.UID || i.GID != before.GID {

@@ -195,7 +195,7 @@ func (c *Cache) headFound(tx *index.Tx, i *index.Inode, key string, info *object
 		return c.meet(tx, i, &o, info, note)
 	}
 	mode := c.modeOf(i, info)
-	if old := i.Mode & modeType; old != 0 && old != mode&modeType && i.Ino != Root {
+	if old := i.Mode & modeType; old != 0 && old != mode&modeType {
 		if isDir(i) {
 			mode = mode&modePerm | unix.S_IFDIR
 		} else {
@@ -279,13 +279,13 @@ func (c *Cache) adopt(tx *index.Tx, i *index.Inode, entry *object.Entry, info *o
 	if i.Ctime < i.Mtime {
 		i.Ctime = i.Mtime
 	}
-	if isDir(i) && i.Ino != Root {
+	if isDir(i) {
 		i.Marker, i.Size = true, 0
 	}
 	if recorded && old.ETag == row.ETag && old.Size == row.Size {
 		row.Sent, row.Base = old.Sent, old.Base // it is ours as before: whoever writes over it unseen must still be noticed
 	}
-	if recorded && here.OnlyMoved(&old) && info.State != object.StateRefused && i.Unproven&object.AllFields == 0 && here.Mtime > i.Mtime {
+	if recorded && here.OnlyMoved(&old) && info.State != object.StateRefused && i.Unproven&object.AllFields == 0 && here.Mtime >= i.Mtime {
 		i.Mtime = here.Mtime
 		if info.State == object.StateAuthentic || info.State == object.StateSealed {
 			row.AttrVer = old.AttrVer // it is still to be sent, with what others set

@@ -46,6 +46,8 @@ type Cache struct {
 	leftOut     leftOuts
 	last        atomic.Pointer[Status] // of the moment of Close
 	background  context.Context        // of what work counts
+	madeNow     bool                   // the folder is new
+	asksRoot    atomic.Bool            // somebody asks for the attributes of the root
 	cancel      context.CancelFunc     // ends it
 	generation  uint32                 // of file handles
 	rekeyed     time.Time              // when the key of the folder was replaced; for the keeper of bodies and the end
@@ -116,6 +118,7 @@ func start(ctx context.Context, o Options, db *index.DB) (*Cache, error) {
 		cancel()
 		return nil, errors.Join(err, c.bodies.Close())
 	}
+	c.meetRoot(ctx)
 	return c, nil
 }
 
@@ -132,6 +135,7 @@ func (c *Cache) claim() error {
 		if err := c.keepGeneration(tx); err != nil || known {
 			return err
 		}
+		c.madeNow = true
 		root, _, err := tx.Inode(Root)
 		if err != nil {
 			return err

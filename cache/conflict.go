@@ -136,6 +136,20 @@ func (c *Cache) loseMarker(tx *index.Tx, i *index.Inode, key string, note *news)
 	return tx.SawGone(key)
 }
 
+// markerGone forgets a marker somebody deleted; the directory lives on by what is in it, and gets a new one when its
+// attributes change.
+func (c *Cache) markerGone(tx *index.Tx, i *index.Inode, key string, note *news) error {
+	o, recorded, err := tx.Object(key)
+	if err != nil || !recorded || !c.cleanAt(i, &o) && !i.OnlyMoved(&o) {
+		return err
+	}
+	i.Marker = false
+	if err := c.outlive(tx, i, key, note); err != nil {
+		return err
+	}
+	return tx.SawGone(key)
+}
+
 // keptContent reports whether an object holds the content that is recorded, and others changed no more than its headers and tags: it was
 // rewrapped, or got other attributes. Who had not written the content himself stores the same ciphertext as a generation of its own then.
 func keptContent(o *index.Object, found *object.Info) bool {

@@ -26,20 +26,21 @@ const importBatch = 500
 
 // lister imports the listing of one directory. Only what is clean changes; what we wrote, or are writing, stays.
 type lister struct {
-	c    *Cache
-	dir  Ino
-	key  string
-	look *watch
-	seed maphash.Seed
-	seen map[uint64]struct{} // hashes of the names shown, directories' with a slash; a collision delays the notice of a removal to the next listing
-	own  bool                // the directory's own marker was shown
-	full bool                // its key was shown with content
-	left leftOut             // what cannot be shown
-	hull []Ino               // directories that show nothing in the bucket and are full here
-	hid  bool                // a file was left out for a directory
-	went bool                // a directory went
-	note news                // told after the transaction
-	ask  []Ino               // files of ours that others changed: their objects tell what they were written over
+	c       *Cache
+	dir     Ino
+	key     string
+	look    *watch
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // hashes of the names shown, directories' with a slash; a collision delays the notice of a removal to the next listing
+	own     bool                // the directory's own marker was shown
+	changed bool                // the root's is another than the one that is known
+	full    bool                // its key was shown with content
+	left    leftOut             // what cannot be shown
+	hull    []Ino               // directories that show nothing in the bucket and are full here
+	hid     bool                // a file was left out for a directory
+	went    bool                // a directory went
+	note    news                // told after the transaction
+	ask     []Ino               // files of ours that others changed: their objects tell what they were written over
 }
 
 // list asks the bucket for the entries of a directory and imports them page by page.
@@ -62,6 +63,11 @@ func (c *Cache) list(ctx context.Context, dir Ino) error {
 	}
 	if l.hid && l.went { // perhaps the one in the file's place
 		return c.list(ctx, dir)
+	}
+	if dir == Root {
+		if err := l.lookAtRoot(); err != nil {
+			return err
+		}
 	}
 	c.leftOut.note(dir, "/"+key, &l.left, c.o.Logger)
 	return l.finish(begun)
@@ -112,7 +118,7 @@ func (l *lister) hash(name string) uint64 { return maphash.String(l.seed, name) 
 func (l *lister) page(page *object.Page) error {
 	for _, u := range page.Unusable {
 		l.left.add(u.Key, u.Reason)
-		l.full = l.full || u.Key == l.key && l.key != ""
+		l.full = l.full || u.Key == l.key
 	}
 	var files []object.Entry
 	var dirs []string
@@ -300,8 +306,12 @@ func sameContent(o *index.Object, e *object.Entry) bool {
 // marker records the directory's own marker object.
 func (l *lister) marker(tx *index.Tx, e *object.Entry) error {
 	i, ok, err := tx.Inode(l.dir)
-	if err != nil || !ok || l.dir == Root {
+	if err != nil || !ok {
 		return err
+	}
+	if l.dir == Root {
+		l.changed = true
+		return nil
 	}
 	o, recorded, err := tx.Object(e.Key)
 	if err != nil {
@@ -463,7 +473,10 @@ func (l *lister) finish(begun int64) error {
 		}
 		i.Occupied = l.full
 		if !l.own && i.Ino != Root {
-			if err := l.markerGone(tx, &i); err != nil {
+			if mine, err := l.ours(tx, l.key); err != nil || mine {
+				return err
+			}
+			if err := l.c.markerGone(tx, &i, l.key, &l.note); err != nil {
 				return err
 			}
 		}
@@ -473,21 +486,4 @@ func (l *lister) finish(begun int64) error {
 		i.Complete, i.ListedAt = true, begun
 		return tx.PutInode(i)
 	})
-}
-
-// markerGone forgets a marker somebody deleted; the directory lives on by what is in it, and gets a new one when its
-// attributes change.
-func (l *lister) markerGone(tx *index.Tx, i *index.Inode) error {
-	o, recorded, err := tx.Object(l.key)
-	if err != nil || !recorded || !l.c.cleanAt(i, &o) && !i.OnlyMoved(&o) {
-		return err
-	}
-	if mine, err := l.ours(tx, l.key); err != nil || mine {
-		return err
-	}
-	i.Marker = false
-	if err := l.c.outlive(tx, i, l.key, &l.note); err != nil {
-		return err
-	}
-	return tx.SawGone(l.key)
 }

@@ -110,7 +110,7 @@ func (m memory) whole(tx *index.Tx, key string) (o index.Object, whole bool, err
 		return o, false, err
 	}
 	i, ok, err := tx.Inode(ino)
-	if err != nil || !ok || isDir(&i) != isDirKey(key) || isDir(&i) && !i.WantsMarker() {
+	if err != nil || !ok || isDir(&i) != index.IsDirKey(key) || isDir(&i) && !i.WantsMarker() {
 		return o, false, err
 	}
 	counts := m.c.mayReseal(&i) && !m.c.bucket.Retired(object.ID(o.Volume))

@@ -126,7 +126,7 @@ func (c *Cache) see(tx *index.Tx, o index.Object, note *news) error {
 // vanished forgets an object that others took away. That a file has gone is reported, unless the same object was found under another
 // key: then somebody moved it.
 func (c *Cache) vanished(tx *index.Tx, o *index.Object, note *news) error {
-	if !isDirKey(o.Key) {
+	if !index.IsDirKey(o.Key) {
 		moved, err := c.arrivals.moved(tx, o)
 		if err != nil {
 			return err

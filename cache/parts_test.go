@@ -81,7 +81,7 @@ func TestApplyChange(t *testing.T) {
 		{"to nobody else, by a stranger", file, Change{By: person{}}, false, false, file.Mode},
 		{"size only", file, Change{Set: SetSize}, false, false, file.Mode},
 		{"times of a directory", dir, Change{Set: SetMtime, Mtime: 10}, true, true, dir.Mode},
-		{"root", index.Inode{Ino: Root, Mode: unix.S_IFDIR | 0o755}, Change{Set: SetMode, Mode: 0o700}, true, false, unix.S_IFDIR | 0o700},
+		{"root", index.Inode{Ino: Root, Mode: unix.S_IFDIR | 0o755}, Change{Set: SetMode, Mode: 0o700}, true, true, unix.S_IFDIR | 0o700},
 	} {
 		i := c.i
 		changed := applyChange(&i, c.ch)

@@ -284,7 +284,7 @@ func (c *Cache) unvouch(i *index.Inode) {
 // they rest. Whoever may write to the bucket could else keep what a former holder said by taking it away.
 func (c *Cache) outlive(tx *index.Tx, i *index.Inode, key string, note *news) error {
 	o, recorded, err := tx.Object(key)
-	if err != nil || i.Ino == Root || c.mayReseal(i) && !(recorded && c.bucket.Retired(object.ID(o.Volume))) {
+	if err != nil || c.mayReseal(i) && !(recorded && c.bucket.Retired(object.ID(o.Volume))) {
 		return err
 	}
 	c.unvouch(i)

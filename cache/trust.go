@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -194,6 +193,3 @@ func (c *Cache) judgeAgain(keys []string) error {
 		return nil
 	})
 }
-
-// isDirKey reports whether a key is that of a directory's marker.
-func isDirKey(key string) bool { return strings.HasSuffix(key, "/") }

@@ -69,7 +69,7 @@ func (c *Cache) unproven(tx *index.Tx) (map[Ino]object.Fields, error) {
 	var failed error
 	err := tx.Inodes(func(i index.Inode) bool {
 		key, linked := tx.Path(i.Ino)
-		if !linked || i.Ino == Root {
+		if !linked || i.Ino == Root && !i.Marker {
 			return true
 		}
 		var o index.Object

@@ -18,9 +18,6 @@ func isVirtual(name string) bool { return strings.HasPrefix(name, virtualPrefix)
 
 // virtual reads a virtual attribute. Those that the index does not keep cost a request.
 func (c *Cache) virtual(ctx context.Context, ino Ino, name string) ([]byte, error) {
-	if ino == Root {
-		return nil, ErrNoAttr // it has no object
-	}
 	i, err := c.knownInode(ctx, ino)
 	if err != nil {
 		return nil, err
@@ -60,9 +57,9 @@ func (c *Cache) virtual(ctx context.Context, ino Ino, name string) ([]byte, erro
 			value = why.Error()
 		}
 	case "dialect":
-		value, err = c.described(ctx, &o, func(info *object.Info) string { return info.Dialect })
+		value, err = c.described(ctx, held, &o, func(info *object.Info) string { return info.Dialect })
 	case "key":
-		value, err = c.described(ctx, &o, func(info *object.Info) string { return info.KeyID })
+		value, err = c.described(ctx, held, &o, func(info *object.Info) string { return info.KeyID })
 	}
 	if err == nil && value == "" {
 		err = ErrNoAttr
@@ -83,9 +80,9 @@ func stateText(i *index.Inode, o *index.Object, held bool) string {
 	return o.State.String()
 }
 
-// described asks the bucket about the object of a row; without one the answer is empty.
-func (c *Cache) described(ctx context.Context, o *index.Object, answer func(*object.Info) string) (string, error) {
-	if o.Key == "" {
+// described asks the bucket about the object of a row; without one (held) the answer is empty.
+func (c *Cache) described(ctx context.Context, held bool, o *index.Object, answer func(*object.Info) string) (string, error) {
+	if !held {
 		return "", nil
 	}
 	info, err := c.describe(ctx, o.Key)

@@ -9,7 +9,7 @@ import (
 
 // mayWrite fails with ErrAccess for a key where this host may not write: readers would not believe what it did there.
 func (c *Cache) mayWrite(key string) error {
-	if !c.bucket.WriteOnly() || key == "" { // the root has no object
+	if !c.bucket.WriteOnly() {
 		return nil
 	}
 	err := c.bucket.MayWrite(key)

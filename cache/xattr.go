@@ -110,9 +110,6 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, name string, change f
 	if err := orErr(c.changeAllowed(ino), c.xattrsKnown(ino)); err != nil {
 		return err
 	}
-	if ino == Root && c.bucket.WriteOnly() {
-		return fmt.Errorf("the root's are never uploaded, so that they would stay here: %w", ErrAccess)
-	}
 	c.names.RLock()
 	defer c.names.RUnlock()
 	if err := c.checkedXattr(ctx, ino, name, unix.W_OK); err != nil {
@@ -132,13 +129,11 @@ func (c *Cache) changeXattrs(ctx context.Context, ino Ino, name string, change f
 		}
 		i.Xattrs = all
 		i.Ctime = now()
-		if ino != Root {
-			i.XattrVer++
-			i.ChangedAt = i.Ctime
-			i.Prove(c.o.UID, c.o.GID, i.Ctime) // they go up with all attributes
-			if isDir(&i) {
-				i.Marker, i.Origin = true, index.ID{}
-			}
+		i.XattrVer++
+		i.ChangedAt = i.Ctime
+		i.Prove(c.o.UID, c.o.GID, i.Ctime) // they go up with all attributes
+		if isDir(&i) {
+			i.Marker, i.Origin = true, index.ID{}
 		}
 		if err := c.keepAnswer(ctx, tx, 0); err != nil {
 			return err

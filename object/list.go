@@ -93,7 +93,7 @@ func (b *Bucket) checkListed(key string) error {
 
 // IsFullMarker reports whether an object has a directory's name and content: such a marker is nobody's attributes, and what is in it must not
 // be written over.
-func IsFullMarker(key string, size int64) bool { return isDirKey(key) && key != "" && size > 0 }
+func IsFullMarker(key string, size int64) bool { return isDirKey(key) && size > 0 }
 
 // MaxEmptyPages is how many pages in a row without Page.Last are believed to lead somewhere.
 const MaxEmptyPages = oss.MaxEmptyPages

@@ -227,7 +227,7 @@ func (c *Converger) dirty(keys []string) {
 		c.changed.Store(now)
 	}
 	for _, key := range keys {
-		if key[len(key)-1] == '/' {
+		if index.IsDirKey(key) {
 			c.wakeWalker()
 			return
 		}

@@ -49,7 +49,7 @@ func (c *Converger) kept(q *index.Pend, seen *object.Info) (keep *object.Others,
 			return nil, err
 		}
 	}
-	dir := q.Key[len(q.Key)-1] == '/'
+	dir := index.IsDirKey(q.Key)
 	switch {
 	case seen == nil || !dir && h.Key != q.Key && !same(&h, seen):
 		return nil, nil //nolint:nilnil // somebody else put another one there

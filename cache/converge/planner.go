@@ -49,7 +49,7 @@ func (p *planner) pend(key string) (index.Pend, bool) {
 
 func (p *planner) wanter(key string) (index.Inode, bool) {
 	ino, ok, err := p.v.Resolve(key)
-	if !p.keep(err) || !ok || ino == index.Root {
+	if !p.keep(err) || !ok {
 		return index.Inode{}, false
 	}
 	return p.inode(ino)
@@ -113,7 +113,7 @@ func (p *planner) repeat(own *index.Pend) Action {
 	h, recorded := p.object(own.Key)
 	return Action{
 		Kind: Resend, Pend: *own,
-		Verify: recorded && (own.Key[len(own.Key)-1] != '/' || p.onlyMoved(own.Ino, &h)) && !p.f.Exclusive && p.on(ruleLook),
+		Verify: recorded && (!index.IsDirKey(own.Key) || p.onlyMoved(own.Ino, &h)) && !p.f.Exclusive && p.on(ruleLook),
 	}
 }
 

@@ -267,7 +267,7 @@ func (c *Converger) describePut(tx *index.Tx, fl *flight, again bool) error {
 		return nil
 	}
 	p.Generation = fl.sealed.GenerationID()
-	if fl.sealed.Tags().Separate() || fl.sealed.Size() == 0 && p.Key[len(p.Key)-1] != '/' {
+	if fl.sealed.Tags().Separate() || fl.sealed.Size() == 0 && !index.IsDirKey(p.Key) {
 		return nil
 	}
 	rows, err := tx.ObjectsOf(p.Ino)

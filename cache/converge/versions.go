@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ossencfs/ossencfs/cache/index"
 	"github.com/ossencfs/ossencfs/object"
@@ -21,7 +20,7 @@ const deepLook = 16
 
 // coverable reports whether a request can take somebody's content away. Parking keys are ours alone; markers have no content.
 func coverable(p *index.Pend) bool {
-	return p.Op != index.Tag && !isParkKey(p.Key) && !strings.HasSuffix(p.Key, "/")
+	return p.Op != index.Tag && !isParkKey(p.Key) && !index.IsDirKey(p.Key)
 }
 
 // saw notes what the look before a request showed: the version that it will cover, and without versioning the uploads that it

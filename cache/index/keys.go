@@ -99,9 +99,12 @@ func upper(prefix []byte) []byte {
 	return nil
 }
 
+// IsDirKey reports whether a key is that of a directory's marker: it ends in a slash, or is the root's, which is empty.
+func IsDirKey(key string) bool { return key == "" || key[len(key)-1] == '/' }
+
 // checkKey refuses keys the tables cannot hold.
 func checkKey(key string) error {
-	if key == "" || len(key) > MaxKey {
+	if len(key) > MaxKey {
 		return fmt.Errorf("%w: key of %d bytes", ErrInvalid, len(key))
 	}
 	for n := range len(key) {

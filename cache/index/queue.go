@@ -11,9 +11,6 @@ func (tx *Tx) touchPath(i *Inode) {
 
 // touch notes the same of the key an inode wants and of all that hold it.
 func (tx *Tx) touch(i *Inode) error {
-	if i.Ino == Root {
-		return nil
-	}
 	tx.touchPath(i)
 	rows, err := tx.ObjectsOf(i.Ino)
 	if err != nil {
@@ -27,9 +24,6 @@ func (tx *Tx) touch(i *Inode) error {
 
 // touchKey notes a key for finish.
 func (tx *Tx) touchKey(key string) {
-	if key == "" {
-		return
-	}
 	if tx.touched == nil {
 		tx.touched = make(map[string]struct{})
 	}

@@ -353,7 +353,7 @@ func TestManyInodesStayOutOfMemory(t *testing.T) {
 
 func TestKeysAreChecked(t *testing.T) {
 	d := openTest(t, t.TempDir())
-	for _, key := range []string{"", "a\x00b", strings.Repeat("x", MaxKey+1)} {
+	for _, key := range []string{"a\x00b", strings.Repeat("x", MaxKey+1)} {
 		err := d.Update(func(tx *Tx) error { return tx.PutObject(Object{Key: key}) })
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("key of %d bytes: %v", len(key), err)

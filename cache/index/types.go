@@ -14,7 +14,7 @@ type ID = [16]byte
 // Ino is an inode number: stable over remounts, never used twice.
 type Ino uint64
 
-// Root is the inode of the mounted directory. It is made with the database and has no object.
+// Root is the inode of the mounted directory. It is made with the database; its key is "".
 const Root Ino = 1
 
 // Inode is what the mount says a file is: the desired state. Times are nanoseconds since the epoch.

@@ -54,7 +54,7 @@ var mutants = []mutant{
 		"\t\tif sendErr != nil {\n\t\t\treturn failed(", "\t\tif sendErr != nil && p.Attempts > 99 {\n\t\t\treturn failed(",
 		"test/model", model},
 	{"a repetition is sent without a look", "cache/converge/planner.go",
-		"Verify: recorded && (own.Key", "Verify: false && recorded && (own.Key",
+		"Verify: recorded && (!index", "Verify: false && recorded && (!index",
 		"cache/converge", "TestOthersBeforeRepetition|TestScenarios"},
 	{"an unanswered request counts as refused", "cache/converge/requests.go",
 		"return object.NoEffect(err) && ", "return true || object.NoEffect(err) && ",

@@ -1,6 +1,7 @@
 package two
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -64,4 +65,30 @@ func (w *world) times(host int, name string) time.Time {
 	info, err := os.Stat(w.hosts[host].Path(name))
 	w.must(err)
 	return info.ModTime()
+}
+
+// TestRootOfTwo: attributes of the mount point that another host set show here, and are not undone by one who makes a file.
+func TestRootOfTwo(t *testing.T) {
+	o := options(cache.Options{MetaTTL: time.Millisecond, Settle: time.Hour})
+	clock := testenv.NewClock()
+	o.Emulator = clock.Use
+	w := newWorld(t, o)
+	for round, mode := range []os.FileMode{0o711, 0o750} {
+		w.must(os.WriteFile(w.hosts[1].Path(fmt.Sprint("f", round)), nil, 0o644)) // on the way while the other one sets attributes
+		w.must(os.Chmod(w.hosts[0].Dir, mode))
+		w.hosts[0].Sync()
+		w.hosts[1].Sync()
+		clock.Advance(5 * time.Second)
+		if round == 0 {
+			w.hosts[1].Remount() // nobody asks for an object that it has never seen
+		}
+		testenv.Eventually(t, "the mode that the other set", func() bool {
+			_, err := os.ReadDir(w.hosts[1].Dir)
+			return err == nil && w.modeOf(1, "") == mode
+		})
+		w.hosts[0].DropCache()
+		if got := w.modeOf(0, ""); got != mode {
+			t.Errorf("the mode is %o, want %o", got, mode)
+		}
+	}
 }
