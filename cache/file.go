@@ -69,7 +69,17 @@ func (c *Cache) addOpening(ino Ino, m OpenMode, call arrival) error {
 		return err
 	}
 	c.opens.add(ino, m.Write)
+	if m.Write {
+		c.holesChange(&i)
+	}
 	return nil
+}
+
+// holesChange has the kernel ask again how many blocks a file has, because that depends on whether it is open for writing.
+func (c *Cache) holesChange(i *index.Inode) {
+	if i.Holes > 0 {
+		c.kernel.get().ForgetAttr(i.Ino)
+	}
 }
 
 // Release ends an opening. The last writer's seals the content, so that it can be uploaded.
@@ -81,6 +91,11 @@ func (c *Cache) Release(ctx context.Context, ino Ino, write bool) error {
 	}
 	if !write {
 		return nil
+	}
+	if left.writers == 0 {
+		if i, err := c.inode(ino); err == nil {
+			c.holesChange(&i)
+		}
 	}
 	return c.sealLast(ctx, ino, left.writers)
 }

@@ -39,7 +39,7 @@ func (c *Cache) importNew(tx *index.Tx, dir Ino, name string, e *object.Entry, n
 // bytes of the old generation when it meets the new one.
 func (c *Cache) takeOutside(tx *index.Tx, i *index.Inode, e *object.Entry, info *object.Info, note *news) error {
 	i.Gen = tx.NextGen()
-	i.Size, i.Sealed, i.CachedGen, i.Origin, i.Target, i.Xattrs = e.Size, true, 0, index.ID{}, "", nil
+	i.Size, i.Holes, i.Sealed, i.CachedGen, i.Origin, i.Target, i.Xattrs = e.Size, 0, true, 0, index.ID{}, "", nil
 	i.Mtime, i.Ctime = object.Nanoseconds(e.Modified), now()
 	if err := c.noteFloor(tx, i.Ino, i.Gen); err != nil {
 		return err

@@ -260,7 +260,7 @@ func (c *Cache) settleOrigin(tx *index.Tx, i *index.Inode, o *index.Object, foun
 
 // dropContent gives an inode a generation of which nothing is here.
 func dropContent(tx *index.Tx, i *index.Inode) {
-	i.Gen, i.CachedGen, i.Origin, i.Target = tx.NextGen(), 0, index.ID{}, ""
+	i.Gen, i.CachedGen, i.Holes, i.Origin, i.Target = tx.NextGen(), 0, 0, index.ID{}, ""
 }
 
 // lostWord reports whether the object of an inode, which holds the same as before, is refused now, because the volume key was retired on whose word its

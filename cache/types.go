@@ -162,8 +162,23 @@ func (c *Cache) statOf(i *index.Inode) Stat {
 			st.GID = c.o.GID
 		}
 	}
-	st.Blocks = (st.Size + 511) / 512
+	st.Blocks = blocksOf(i, i.Holes > 0 && c.opens.count(i.Ino).writers == 0)
 	return st
+}
+
+// blocksOf is the room of a file in blocks of 512 bytes, of which 8 are given at a time. Programs that find less room than size ask where data is, or
+// read none at all; so a file with a size has a block, and as long as one has it open for writing it has no holes: what was written to a mapping
+// of it may be with the kernel still.
+func blocksOf(i *index.Inode, holes bool) int64 {
+	if i.Mode&modeType != unix.S_IFREG || i.Size == 0 {
+		return 0
+	}
+	const unit = 4096
+	n := (i.Size + unit - 1) / unit
+	if holes {
+		n = max(n-i.Holes/unit, 1)
+	}
+	return n * (unit / 512)
 }
 
 func isDir(i *index.Inode) bool     { return i.IsDir() }

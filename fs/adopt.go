@@ -99,7 +99,7 @@ func newServer(c *cache.Cache, fd int, a Adoption, o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger, outdated: new(outdated)}
+	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), cache: c, log: o.Logger, outdated: new(outdated), writeback: o.Writeback}
 	forget := func(cache.Ino) {}
 	if c != nil {
 		f.dirs.tag, forget = c.HandleTag(), c.Forget

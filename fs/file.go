@@ -131,8 +131,12 @@ func (f *fileSystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fus
 		f.cache.Fallocate(r, cache.Ino(in.NodeId), int64(in.Offset), int64(in.Length), in.Mode, callerOf(&in.InHeader)))
 }
 
-// Lseek answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself.
+// Lseek answers SEEK_DATA and SEEK_HOLE; the kernel does the others itself. With --writeback it alone knows what has been written, and does not say
+// so before it asks: it does these itself, too, and finds data only.
 func (f *fileSystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	if f.writeback {
+		return fuse.ENOSYS
+	}
 	r := f.begin(cancel, &in.InHeader)
 	defer r.finish()
 	off, err := f.cache.Lseek(r, cache.Ino(in.NodeId), int64(in.Offset), in.Whence)

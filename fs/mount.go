@@ -70,6 +70,8 @@ type fileSystem struct {
 	// outdated is that of the notifier.
 	outdated *outdated
 	gate     sync.RWMutex // held for reading by every request that is being answered; see Quiesce
+	// writeback is Options.Writeback.
+	writeback bool
 }
 
 // Mount mounts the cache on dir, in whose path no symbolic link may be, and answers for it in this process: [Attach] and [Adopt] in one. It

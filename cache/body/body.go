@@ -34,6 +34,7 @@ type body struct {
 	stream  *object.Sealing // continues base at its end; nil: the base does not grow any more
 	over    overlay
 	log     *chunkLog
+	holes   holes
 	away    *remote       // chunks of a remote file; nil: none fetched in this process
 	busy    chan struct{} // a seal reads the content: changes wait until it is closed; nil: none
 	yield   bool          // a change waits and the seal is one that nobody waits for

@@ -105,6 +105,7 @@ func (s *Store) forget(d drop) {
 		s.dropRemote(b)
 	}
 	b.rec, b.base, b.stream, b.over, b.log, b.loaded, b.open = record{}, nil, nil, nil, nil, false, false
+	b.holes = holes{}
 	s.noteStage(d.ino, d.rec.base.stage, nil)
 	s.retire(r)
 }
@@ -134,7 +135,7 @@ func (s *Store) WriteSmall(tx *index.Tx, in *index.Inode, data []byte) error {
 	if in.Gen == 0 || in.Sealed {
 		in.Gen = tx.NextGen()
 	}
-	in.Size, in.Sealed, in.CachedGen, in.Origin = int64(len(data)), true, in.Gen, index.ID{}
+	in.Size, in.Holes, in.Sealed, in.CachedGen, in.Origin = int64(len(data)), 0, true, in.Gen, index.ID{}
 	e.row.size, e.row.gen = in.Size, in.Gen
 	s.describe(&e.row, sealing.Finish())
 	if err := moveRows(tx, in.Ino, baseRow{}, e.row); err != nil {

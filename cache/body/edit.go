@@ -26,13 +26,15 @@ type edit struct {
 	noInode bool                     // leave the inode's row alone
 	inode   func(in *index.Inode)    // further changes of the inode
 	then    func(tx *index.Tx) error // further rows
+	covers  int64                    // bytes of blocks of the base that are written over, or become holes
+	holes   holes                    // of the content afterwards
 	digests *object.Sealed           // becomes the base's sealed
 	sealed  bool                     // the change completes a seal: the generation stays
 }
 
 // editLocked begins an edit that changes nothing.
 func (b *body) editLocked(in index.Inode) *edit {
-	e := &edit{rec: b.rec, base: b.base, row: b.base.rowCopy(), stream: b.stream, log: b.log}
+	e := &edit{rec: b.rec, base: b.base, row: b.base.rowCopy(), stream: b.stream, log: b.log, holes: b.holes}
 	e.rec.gen = in.Gen
 	return e
 }
@@ -55,7 +57,7 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 			if err != nil {
 				return err
 			}
-			if err := s.changeInode(tx, e, &in); err != nil {
+			if err := s.changeInode(tx, b, e, &in); err != nil {
 				return err
 			}
 			gen = in.Gen
@@ -82,7 +84,8 @@ func (s *Store) commitLocked(b *body, e *edit) error {
 }
 
 // changeInode gives the inode a new generation where the sealed one ends, and the times of a change.
-func (s *Store) changeInode(tx *index.Tx, e *edit, in *index.Inode) error {
+func (s *Store) changeInode(tx *index.Tx, b *body, e *edit, in *index.Inode) error {
+	before := *in
 	if !e.sealed {
 		if in.Sealed || in.Gen == 0 {
 			in.Gen = tx.NextGen()
@@ -94,6 +97,10 @@ func (s *Store) changeInode(tx *index.Tx, e *edit, in *index.Inode) error {
 	}
 	if e.inode != nil {
 		e.inode(in)
+	}
+	if !e.sealed { // sealed, the content has the holes that it had
+		e.holes = b.holes.after(b, e, &before)
+		in.Holes = e.holes.bytes(in.Size, e.rec.visible)
 	}
 	return tx.PutInode(*in)
 }
@@ -226,6 +233,9 @@ func (s *Store) applyLocked(b *body, e *edit, old baseRow, oldLog logRow) {
 			b.opened = b.changed
 		}
 		b.open = !e.sealed
+	}
+	if b.holes = e.holes; e.sealed {
+		b.holes = holes{}
 	}
 	b.version++
 	b.rec = e.rec

@@ -60,6 +60,7 @@ func (s *Store) punchLocked(b *body, in index.Inode, off, end, size int64) error
 		return errNotFront
 	}
 	e := b.editLocked(in)
+	e.covers = spanned(off, min(end, b.rec.visible))
 	e.cover(b.over, off, end)
 	if off < e.rec.visible {
 		e.stream = nil

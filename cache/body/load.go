@@ -106,6 +106,10 @@ func (s *Store) loadLocked(b *body, in index.Inode) error {
 		return err
 	}
 	b.rec, b.base, b.log, b.over, b.stream = rec, nil, nil, over, nil
+	b.holes = holes{}
+	for w, ext := range over {
+		b.holes.beyond += added(ext, w, rec.visible)
+	}
 	b.open = false
 	if !known {
 		b.rec.gen = in.Gen

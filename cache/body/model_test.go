@@ -30,6 +30,24 @@ type model struct {
 	failAt atomic.Int32      // number of writes to the disk until one fails; 0: never
 }
 
+// checkHoles: no block that holds data counts as a hole.
+func (m *model) checkHoles(i int) {
+	m.t.Helper()
+	in, _, err := m.db.Inode(m.inos[i])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	blank := int64(0)
+	for at := 0; at < len(m.files[i]); at += blockSize {
+		if len(bytes.Trim(m.files[i][at:min(at+blockSize, len(m.files[i]))], "\x00")) == 0 {
+			blank += blockSize
+		}
+	}
+	if in.Holes < 0 || in.Holes > blank {
+		m.t.Fatalf("%d bytes of holes, in a file of %d bytes of which %d are in blocks of zeros", in.Holes, len(m.files[i]), blank)
+	}
+}
+
 // Whatever the calls, their order, crashes between them and disk errors within them: content is what the model says, and no
 // image of the disk ever holds different ciphertext at one position under one key.
 func TestModel(t *testing.T) {
@@ -52,6 +70,7 @@ func TestModel(t *testing.T) {
 					t.Fatalf("seed %d step %d: after %s of %d: %d bytes, want %d, differ at %d: %v",
 						seed, step, what, i, len(got), len(m.files[i]), differ(got, m.files[i]), err)
 				}
+				m.checkHoles(i)
 				m.lookAtDisk()
 			}
 			m.failAt.Store(0)

@@ -12,6 +12,7 @@ const maxExtents = 48
 // overwriteLocked writes p at off into the working copy, which is begun where there is none.
 func (s *Store) overwriteLocked(b *body, in index.Inode, off int64, p []byte) error {
 	e := b.editLocked(in)
+	e.covers = spanned(off, min(off+int64(len(p)), b.rec.visible))
 	if err := s.ensureLog(b, e); err != nil {
 		return err
 	}

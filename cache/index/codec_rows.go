@@ -35,16 +35,19 @@ func encodeInode(i *Inode, secret []byte) []byte {
 	e.uint(i.PathSeq)
 	e.uint(i.CommitSeq)
 	e.bytes(secret)
-	if i.Unproven != 0 || i.Tight != 0 || i.Origin != (ID{}) || i.Moves != 0 {
+	if i.Unproven != 0 || i.Tight != 0 || i.Origin != (ID{}) || i.Moves != 0 || i.Holes != 0 {
 		e.uint(uint64(i.Unproven))
 		e.uint(i.Tight)
 	}
-	if i.Origin != (ID{}) || i.Moves != 0 {
+	if i.Origin != (ID{}) || i.Moves != 0 || i.Holes != 0 {
 		e.id(i.Origin)
 	}
-	if i.Moves != 0 {
+	if i.Moves != 0 || i.Holes != 0 {
 		e.uint(i.Moves)
 		e.flags(i.Moving)
+	}
+	if i.Holes != 0 {
+		e.int(i.Holes)
 	}
 	return e.b
 }
@@ -85,6 +88,10 @@ func (d *decoder) later(i *Inode) {
 		i.Moves = d.uint()
 		d.flags(&i.Moving)
 		zeros = i.Moves == 0
+	}
+	if d.more() {
+		i.Holes = d.int()
+		zeros = i.Holes <= 0
 	}
 	if zeros {
 		d.fail(errZeros)

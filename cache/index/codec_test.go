@@ -21,7 +21,7 @@ func TestRowsSurvive(t *testing.T) {
 		}
 	}
 	for _, i := range []Inode{{Ino: 5, Origin: ID{1}}, {Ino: 5, Tight: 2}, {Ino: 5, Unproven: object.FieldMode, Tight: 2, Origin: ID{3}}, {Ino: 5, Moves: 1, Moving: true},
-		{Ino: 5, Tight: 2, Origin: ID{3}, Moves: 300}} {
+		{Ino: 5, Tight: 2, Origin: ID{3}, Moves: 300}, {Ino: 5, Holes: 4096}, {Ino: 5, Moves: 2, Moving: true, Holes: 1 << 40}} {
 		if got, _, err := decodeInode(i.Ino, encodeInode(&i, nil)); err != nil || !reflect.DeepEqual(got, i) {
 			t.Errorf("got %+v (%v), want %+v", got, err, i)
 		}
@@ -71,6 +71,7 @@ func FuzzRows(f *testing.F) {
 	f.Add(encodeObject(&Object{Ino: 1, ETag: "e", Volume: ID{1}}))
 	f.Add(encodeInode(&Inode{Parent: 1, Name: "n", Tight: 1, Origin: ID{1}}, nil))
 	f.Add(encodeInode(&Inode{Parent: 1, Name: "n", Moves: 1, Moving: true}, nil))
+	f.Add(encodeInode(&Inode{Parent: 1, Name: "n", Holes: 4096}, nil))
 	f.Add(encodeSecret("target", map[string][]byte{"user.a": []byte("v")}))
 	f.Add(encodeUnsent([]unsentEntry{{1, 2, 3}}))
 	f.Add(binary.AppendUvarint([]byte{rowVersion}, 1<<40))

@@ -27,6 +27,7 @@ type Inode struct {
 	Size                 int64
 	Atime, Mtime, Ctime  int64
 
+	Holes     int64  // bytes of blocks without data in the content of Gen, as far as they are known here; see Size
 	Gen       uint64 // content generation: a new number with the first change of content after a seal
 	AttrVer   uint64 // counts changes of uploaded attributes: mode, uid, gid, rdev, explicit mtime; see Move
 	XattrVer  uint64 // counts changes of extended attributes
