@@ -67,6 +67,8 @@ var (
 	ErrArchived = object.ErrArchived
 	// ErrImmutable: a retention policy protects the object.
 	ErrImmutable = object.ErrImmutable
+	// ErrUnsupported: the server does not know a request that OSS has.
+	ErrUnsupported = object.ErrUnsupported
 	// ErrQuota: a limit on stored bytes or an unpaid account.
 	ErrQuota = object.ErrQuota
 	// ErrUnavailable, ErrThrottled, ErrUnreachable and ErrKeyUnreachable: the bucket, or KMS, gave no usable answer while we waited.

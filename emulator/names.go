@@ -90,6 +90,14 @@ const (
 	tagsRuleText = "The object tags you specified are not valid."
 )
 
+// newTags are the tags that a request wants its object to have.
+func (c *call) newTags() (map[string]string, error) {
+	if c.s.opt.Lacks.has(LacksTagging | IgnoresTags) {
+		return nil, nil //nolint:nilnil // no tags
+	}
+	return parseTagging(c.header("x-oss-tagging"))
+}
+
 // parseTagging reads the x-oss-tagging header: k=v pairs, url-encoded.
 func parseTagging(text string) (map[string]string, error) {
 	if text == "" {

@@ -28,7 +28,7 @@ func (c *call) wanted(b *bucket) (wanted, error) {
 	if w.headers, err = c.s.storedHeaders(c.r.Header); err != nil {
 		return w, err
 	}
-	if w.tags, err = parseTagging(c.header("x-oss-tagging")); err != nil {
+	if w.tags, err = c.newTags(); err != nil {
 		return w, err
 	}
 	w.acl = c.header("x-oss-object-acl")

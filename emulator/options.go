@@ -38,6 +38,19 @@ const (
 	Optional = "optional"
 )
 
+// Lack is a set of what a server may not know.
+type Lack uint8
+
+// What a server may not know.
+const (
+	LacksTagging  Lack = 1 << iota // requests for tags are 501 NotImplemented, and the header with tags means nothing
+	IgnoresTags                    // the sub-resource of tags is ignored, so that the object itself is meant, and the header means nothing
+	LacksListV2                    // ListObjectsV2 is 501 NotImplemented
+	IgnoresListV2                  // ListObjectsV2 is answered as ListObjects
+)
+
+func (l Lack) has(what Lack) bool { return l&what != 0 }
+
 // Options says what to serve and how strictly. The zero value serves an empty account in memory on a free
 // loopback port with OSS's own limits and the strict answer to every open question.
 type Options struct {
@@ -68,6 +81,9 @@ type Options struct {
 	NoControl bool
 	// Versioning enables versioning on the buckets of Buckets when they are created.
 	Versioning bool
+
+	// Lacks is what the server does not know, as others do that speak the protocol of OSS in part.
+	Lacks Lack
 
 	// MinPartSize, MaxPartSize and MaxPutSize are in bytes; 0 means OSS's value.
 	MinPartSize, MaxPartSize, MaxPutSize int64

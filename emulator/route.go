@@ -146,7 +146,11 @@ func (c *call) bucketOperation() operation {
 		}
 	}
 	if c.r.Method == http.MethodGet {
-		if c.param("list-type") == "2" {
+		switch lacks := c.s.opt.Lacks; {
+		case c.param("list-type") != "2" || lacks.has(IgnoresListV2):
+		case lacks.has(LacksListV2):
+			return operation{"ListObjectsV2", (*call).notImplemented}
+		default:
 			return operation{"ListObjectsV2", (*call).listObjectsV2}
 		}
 		return operation{"ListObjects", (*call).listObjects}
@@ -190,6 +194,11 @@ var objectTable = map[string]map[string]operation{
 }
 
 func (c *call) objectOperation() operation {
+	if lacks := c.s.opt.Lacks; c.q.Has("tagging") && lacks.has(LacksTagging) {
+		return operation{"GetObjectTagging", (*call).notImplemented}
+	} else if c.q.Has("tagging") && lacks.has(IgnoresTags) && c.r.Method == http.MethodGet {
+		return objectTable[http.MethodGet][""]
+	}
 	if c.r.Method == http.MethodPut {
 		copied := c.header("x-oss-copy-source") != ""
 		switch {

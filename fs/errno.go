@@ -55,6 +55,7 @@ var bucketErrnos = []struct {
 	{cache.ErrKeyDenied, unix.EACCES},
 	{cache.ErrImmutable, unix.EPERM},
 	{cache.ErrArchived, unix.ENODATA},
+	{cache.ErrUnsupported, unix.EOPNOTSUPP},
 	{cache.ErrQuota, unix.EDQUOT},
 	{cache.ErrNoBucket, unix.ENODEV},
 	{cache.ErrUnavailable, unix.ETIMEDOUT},

@@ -28,6 +28,7 @@ var (
 	ErrExists        = oss.ErrExists
 	ErrPrecondition  = oss.ErrPrecondition
 	ErrDenied        = oss.ErrDenied
+	ErrUnsupported   = oss.ErrUnsupported
 	ErrCredentials   = oss.ErrCredentials
 	ErrWrongEndpoint = oss.ErrWrongEndpoint
 	ErrUnreachable   = oss.ErrUnreachable

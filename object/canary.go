@@ -76,7 +76,37 @@ func (b *Bucket) readCanary(ctx context.Context) error {
 		return err
 	}
 	b.uncounted.Store(got.TagCount == 0 || err != nil || info.State == StateRefused)
+	if got.TagCount == 0 && err == nil && info.State == StateAuthentic {
+		return b.checkTagging(ctx, full, &info)
+	}
 	return nil
+}
+
+// checkTagging finds out what a server that tells no tags of the canary knows of them. Attributes of files are tags, and are asked for with each file
+// then: without them the mount would take time over each, and show none.
+func (b *Bucket) checkTagging(ctx context.Context, full string, canary *Info) error {
+	tags, err := b.oss.GetTagging(ctx, full)
+	if err == nil && len(tags) == 0 && !b.opt.ReadOnly { // somebody took them away, or they are not kept
+		if tags, err = b.tagAgain(ctx, full, canary); err == nil && len(tags) == 0 {
+			err = fmt.Errorf("the server forgets them: %w", oss.ErrUnsupported)
+		}
+	}
+	if errors.Is(err, oss.ErrUnsupported) || errors.Is(err, oss.ErrDenied) {
+		return fmt.Errorf("object tags, which carry the attributes of files: %w", err)
+	}
+	return ignoreMissing(err)
+}
+
+// tagAgain gives the canary the tag that it was made with, and reads it.
+func (b *Bucket) tagAgain(ctx context.Context, full string, canary *Info) (map[string]string, error) {
+	value, err := b.formatTag(full, tag{upload: canary.Upload, generation: canary.Generation, attr: canary.Attr})
+	if err == nil {
+		err = b.oss.PutTagging(ctx, full, map[string]string{tagName: value})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.oss.GetTagging(ctx, full)
 }
 
 // keyError names the failure to open an object for what it is: the wrong key, of this kind or of another one.

@@ -82,6 +82,7 @@ var outlooks = []outlook{
 	{oss.ErrImmutable, RefusedHere},
 	{oss.ErrArchived, RefusedHere},
 	{oss.ErrDenied, RefusedHere}, // a policy may be about one name; where it is about all, each finds out
+	{oss.ErrUnsupported, RefusedHere},
 	{oss.ErrInvalid, RefusedHere},
 	{oss.ErrBody, RefusedHere},
 	{ErrSymlink, RefusedHere},

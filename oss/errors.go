@@ -38,6 +38,9 @@ var (
 	ErrBadDigest = errors.New("checksum mismatch")
 	// ErrTruncated says that a body had fewer or more bytes than announced.
 	ErrTruncated = errors.New("body length mismatch")
+	// ErrUnsupported says that the server does not know the request (501 NotImplemented, 405), or takes it for another one: it speaks the protocol
+	// of OSS in part only.
+	ErrUnsupported = errors.New("the server does not know this request of OSS")
 	// ErrInvalid says that the request can never succeed as it is (400 and refusals before sending).
 	ErrInvalid = errors.New("invalid request")
 	// ErrRange says that a read began at or after the end of the object (416 InvalidRange).

@@ -92,6 +92,8 @@ var kindByCode = map[string]error{
 	"UserDisable":               ErrQuota,
 	"QuotaExceeded":             ErrQuota,
 	"InsufficientStorage":       ErrQuota,
+	"NotImplemented":            ErrUnsupported,
+	"MethodNotAllowed":          ErrUnsupported,
 	"QpsLimitExceeded":          ErrThrottled,
 	"RequestTimeout":            ErrUnavailable,
 	"IncompleteBody":            ErrTruncated,
@@ -127,6 +129,8 @@ func kindOf(e *Error) error {
 		return ErrUnavailable
 	case s == http.StatusRequestedRangeNotSatisfiable:
 		return ErrRange
+	case s == http.StatusNotImplemented, s == http.StatusMethodNotAllowed:
+		return ErrUnsupported
 	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable:
 		return ErrThrottled
 	case s == http.StatusInsufficientStorage:

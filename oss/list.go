@@ -43,6 +43,7 @@ type Page struct {
 // listDocument is the answer to ListObjectsV2 with url encoding.
 type listDocument struct {
 	XMLName     xml.Name `xml:"ListBucketResult"`
+	Marker      *string  // only in an answer to version 1
 	Encoding    string   `xml:"EncodingType"`
 	IsTruncated bool
 	NextToken   string `xml:"NextContinuationToken"`
@@ -84,18 +85,28 @@ func (c *Client) list(ctx context.Context, o ListOptions, r request) (Page, erro
 	}
 	page, err := parseList(doc, o)
 	if err != nil {
-		e := a.fail(ErrUnavailable, err)
+		kind := ErrUnavailable
+		if errors.Is(err, errListV1) {
+			kind = ErrUnsupported
+		}
+		e := a.fail(kind, err)
 		e.Key = o.Prefix
 		return Page{}, e
 	}
 	return page, nil
 }
 
+// errListV1 says that a server answers with the first version of listings, which goes on in another way.
+var errListV1 = errors.New("the listing is that of ListObjects")
+
 // parseList reads and checks a page.
 func parseList(doc []byte, o ListOptions) (Page, error) {
 	var d listDocument
 	if err := decodeXML(doc, &d); err != nil {
 		return Page{}, fmt.Errorf("listing is not the expected XML: %w", err)
+	}
+	if d.Marker != nil {
+		return Page{}, errListV1
 	}
 	if d.Encoding != "url" {
 		return Page{}, errors.New("listing is not url-encoded as asked")

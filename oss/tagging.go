@@ -3,6 +3,7 @@ package oss
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func (c *Client) GetVersionTagging(ctx context.Context, key, version string) (ma
 		return nil, err
 	}
 	var d taggingDocument
+	if a.header.Get("ETag") != "" {
+		return nil, a.fail(ErrUnsupported, errors.New("the answer is the object"))
+	}
 	if err := a.decode(doc, &d); err != nil {
 		return nil, err
 	}

@@ -64,6 +64,7 @@ var explanations = []struct {
 	{object.ErrNotFound, exitBucket, ""},
 	{object.ErrNoCredentials, exitCredentials, "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or choose another source with --credentials"},
 	{object.ErrCredentials, exitCredentials, "look at OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN, or at the source in --credentials"},
+	{object.ErrUnsupported, exitBucket, "the server speaks the protocol of OSS in part only; docs/CONFIGURATION.md says what a mount needs of it"},
 	{object.ErrDenied, exitCredentials, "the access key lacks a permission for this bucket; the README has the RAM policy"},
 	{object.ErrClock, exitCredentials, "set the clock of this machine"},
 	{object.ErrUnreachable, exitUnreachable, "look at --endpoint, --region and --proxy, and at the network"},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -70,5 +71,26 @@ func TestWithoutBucket(t *testing.T) {
 	env.DropCache()
 	if data, err := os.ReadFile(env.Path("new")); err != nil || string(data) != "made offline" {
 		t.Errorf("got %q, %v, want what was written while the bucket was away", data, err)
+	}
+}
+
+// TestUnknownRequest: a server that does not know a request will not know it later either: the call fails at once, and says so.
+func TestUnknownRequest(t *testing.T) {
+	env := testenv.New(t, testenv.Options{})
+	must(t, os.MkdirAll(env.Path("d/sub"), 0o755))
+	must(t, os.WriteFile(env.Path("d/f"), []byte("x"), 0o644))
+	env.DropCache()
+	for operation, call := range map[string]func() error{
+		"HeadObject":    func() error { _, err := os.Stat(env.Path("d")); return err },
+		"ListObjectsV2": func() error { _, err := os.ReadDir(env.Path("d/sub")); return err },
+	} {
+		_, err := os.ReadDir(env.Dir)
+		must(t, err)
+		id := env.Server.AddFault(emulator.Fault{Operation: operation, Status: 501, Code: "NotImplemented"})
+		if err := call(); !errors.Is(err, unix.EOPNOTSUPP) {
+			t.Errorf("%s is unknown: got %v", operation, err)
+		}
+		env.Server.RemoveFault(id)
+		must(t, call())
 	}
 }

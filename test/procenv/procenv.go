@@ -108,11 +108,18 @@ type World struct {
 // New starts the emulator on a folder and makes a key. The test is skipped where FUSE cannot be used at all.
 func New(t testing.TB) *World {
 	t.Helper()
+	return NewOn(t, emulator.Options{})
+}
+
+// NewOn is New with an emulator that is another.
+func NewOn(t testing.TB, o emulator.Options) *World {
+	t.Helper()
 	RequireFUSE(t)
 	base := t.TempDir()
 	w := &World{Base: base, Store: filepath.Join(base, "store"), Cache: filepath.Join(base, "cache"),
 		Dir: filepath.Join(base, "mnt"), Key: filepath.Join(base, "key.pem"), LogFile: filepath.Join(base, "daemon.log")}
-	server, err := emulator.Start(emulator.Options{Dir: w.Store, Buckets: []string{Bucket}})
+	o.Dir, o.Buckets = w.Store, []string{Bucket}
+	server, err := emulator.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
