@@ -138,7 +138,7 @@ func expected(kind, dialect, reader string) string {
 	oaepOnly := strings.Contains(reader, "localrsa")
 	python := strings.HasPrefix(reader, "py-")
 	if !python && dialect == "legacy" {
-		return "C" // Go and Java do not know the legacy headers
+		return "C" // Go, Java and version 2 for Python do not know the legacy headers
 	}
 	if isKMS != strings.HasPrefix(kind, "kms") {
 		return "-"

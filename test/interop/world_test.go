@@ -28,6 +28,7 @@ type world struct {
 	binary           string
 	python28         string
 	python219        string
+	pythonV2         string
 	java             []string
 	localRSA         string // folder in the form of the Python SDK
 	privateFile      string
@@ -54,7 +55,7 @@ func need(t *testing.T, name string) string {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{bucket: "interop", binary: need(t, "INTEROP_OSSENCFS"), python28: need(t, "INTEROP_PYTHON_28"),
-		python219: need(t, "INTEROP_PYTHON_219")}
+		python219: need(t, "INTEROP_PYTHON_219"), pythonV2: need(t, "INTEROP_PYTHON_V2")}
 	server, err := emulator.Start(emulator.Options{Buckets: []string{w.bucket}, TLS: true, AcceptAnyToken: true,
 		CSEPartHeaders: emulator.Optional}) // the Java SDK sends no envelope with its parts
 	if err != nil {
@@ -110,11 +111,11 @@ func (w *world) makeKeys(t *testing.T, dir string) {
 
 // sdks lists every SDK with every provider it has.
 func (w *world) sdks() []actor {
-	py := func(python string) []string {
-		script, _ := filepath.Abs(filepath.Join("agents", "agent.py"))
+	py := func(python, agent string) []string {
+		script, _ := filepath.Abs(filepath.Join("agents", agent))
 		return []string{python, script}
 	}
-	old, cur := py(w.python28), py(w.python219)
+	old, cur := py(w.python28, "agent.py"), py(w.python219, "agent.py")
 	list := []actor{
 		agent{w: w, title: "py-2.8.0 localrsa", command: old, provider: "localrsa", noParts: true, noRange: true},
 		agent{w: w, title: "py-2.8.0 kms", command: old, provider: "kms", noParts: true, noRange: true},
@@ -123,6 +124,7 @@ func (w *world) sdks() []actor {
 		agent{w: w, title: "py-2.19.1 rsa", command: cur, provider: "rsa"},
 		agent{w: w, title: "py-2.19.1 kms", command: cur, provider: "kms"},
 		agent{w: w, title: "py-2.19.1 kms context", command: cur, provider: "kms", context: kmsContext},
+		agent{w: w, title: "pyv2-1.4.1 rsa", command: py(w.pythonV2, "agent2.py"), provider: "rsa"},
 		goV1{w: w}, goV1{w: w, kms: true}, goV2{w: w},
 	}
 	if w.java != nil {
