@@ -202,6 +202,9 @@ type mountStatus struct {
 	trustStatus
 }
 
+// servesItself says why nothing goes on with the mount of a demo when its process ends: it has no other one, by design.
+const servesItself = "a demo serves its mount itself, so the two end together"
+
 // describe is the present state of the session.
 func (s *session) describe() mountStatus {
 	mode := map[bool]string{false: "local", true: "remote"}
@@ -209,7 +212,7 @@ func (s *session) describe() mountStatus {
 		Uptime: int64(time.Since(s.record.Started).Seconds()), uploadStatus: s.status(), trustStatus: s.trust()}
 	m.Daemon, m.Version, m.Calls = os.Getpid(), versionText(), s.server.Answered()
 	if s.daemon == nil {
-		m.Health.Mortal = "a demo is one process"
+		m.Health.Mortal = servesItself
 	} else if m.Health = s.daemon.hello.Health; s.daemon.alone() {
 		m.Health.Mortal = errOrphaned.Error()
 	}

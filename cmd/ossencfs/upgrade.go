@@ -99,7 +99,7 @@ func (s *session) handleUpgrade(w http.ResponseWriter, r *http.Request) {
 
 func (s *session) checkUpgrade(ctx context.Context, executable string) error {
 	if s.daemon == nil {
-		return fail(exitFailure, errors.New("this mount ends with its process"), "unmount it and mount again")
+		return fail(exitFailure, errors.New(servesItself), "end the demo with Ctrl-C and start it again with the new program")
 	}
 	select {
 	case <-s.server.Done():

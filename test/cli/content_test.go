@@ -192,6 +192,19 @@ func TestDemo(t *testing.T) {
 	wantNoSession(t, w)
 }
 
+// TestDemoServesItself: a demo is one process by design, and what its status says of that is so, and what it advises can be done.
+func TestDemoServesItself(t *testing.T) {
+	w := procenv.New(t)
+	dir := filepath.Join(w.Base, "demo", "mnt")
+	const so = "a demo serves its mount itself, so the two end together"
+	a := ask(t, w, nil, "demo", dir, "--", procenv.Binary(t), "status")
+	if a.want(t, ok); !strings.Contains(a.stdout, so) || strings.Contains(a.stdout, "supervisor") {
+		t.Errorf("status says %s", a.stdout)
+	}
+	ask(t, w, nil, "demo", dir, "--", procenv.Binary(t), "status", "--check").want(t, ok)
+	ask(t, w, nil, "demo", dir, "--", procenv.Binary(t), "upgrade", dir).want(t, 1, so, "start it again")
+}
+
 // TestDemoAsOrdinaryUser does the same without privilege, with fusermount3.
 func TestDemoAsOrdinaryUser(t *testing.T) {
 	info, err := os.Stat("/dev/fuse")
