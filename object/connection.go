@@ -1,6 +1,10 @@
 package object
 
-import "github.com/ossencfs/ossencfs/oss"
+import (
+	"context"
+
+	"github.com/ossencfs/ossencfs/oss"
+)
 
 // How to reach a bucket and as whom; see package oss for each.
 type (
@@ -20,6 +24,8 @@ type (
 	EnvCredentials = oss.Env
 	// Role is a RAM role to be assumed through STS.
 	Role = oss.Role
+	// Place is where a configuration file of another tool says that a bucket is.
+	Place = oss.Place
 	// OIDCRole is a RAM role to be assumed with an OpenID Connect token.
 	OIDCRole = oss.OIDCRole
 )
@@ -41,6 +47,16 @@ func OSSUtilConfig(file, profile string) CredentialsProvider { return oss.OSSUti
 
 // AliyunConfig reads the aliyun CLI's configuration file; empty arguments mean its defaults.
 func AliyunConfig(file, profile string) CredentialsProvider { return oss.AliyunConfig(file, profile) }
+
+// OSSUtilPlace is where ossutil's configuration says that a bucket is.
+func OSSUtilPlace(ctx context.Context, getenv func(string) string, profile, bucket string) (Place, error) {
+	return oss.OSSUtilPlace(ctx, getenv, profile, bucket)
+}
+
+// AliyunPlace is the region that the aliyun CLI's configuration names.
+func AliyunPlace(ctx context.Context, getenv func(string) string, profile string) (Place, error) {
+	return oss.AliyunPlace(ctx, getenv, profile)
+}
 
 // CommandCredentials runs a shell command that prints credentials as JSON.
 func CommandCredentials(line string) CredentialsProvider { return oss.Command(line) }

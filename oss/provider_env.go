@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -79,13 +78,4 @@ func DefaultCredentials() Provider {
 		list = append(list, ECSRole(os.Getenv("ALIBABA_CLOUD_ECS_METADATA")))
 	}
 	return Chain(list...)
-}
-
-// homeFile is a file below the home folder; empty when there is none.
-func homeFile(elem ...string) string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(append([]string{home}, elem...)...)
 }

@@ -36,8 +36,7 @@ type profile struct {
 // version 1. Modes AK, StsToken, RamRoleArn and EcsRamRole and credential processes are understood. The file is
 // read again whenever credentials are asked for.
 func OSSUtilConfig(file, profile string) Provider {
-	file = firstOf(file, os.Getenv("OSSUTIL_CONFIG_FILE"), homeFile(".ossutilconfig"))
-	name := firstOf(profile, os.Getenv("OSSUTIL_PROFILE"), "default")
+	file, name := ossutilSource(os.Getenv, file, profile)
 	return &fileProvider{file: file, name: name, parse: parseOSSUtil}
 }
 
@@ -46,8 +45,8 @@ func OSSUtilConfig(file, profile string) Provider {
 // one. Modes AK, StsToken, RamRoleArn, ChainableRamRoleArn, EcsRamRole, OIDC and External are understood. The file
 // is read again whenever credentials are asked for.
 func AliyunConfig(file, profile string) Provider {
-	file = firstOf(file, os.Getenv("ALIBABA_CLOUD_CONFIG_FILE"), homeFile(".aliyun", "config.json"))
-	return &fileProvider{file: file, name: firstOf(profile, os.Getenv("ALIBABA_CLOUD_PROFILE")), parse: parseAliyun}
+	file, name := aliyunSource(os.Getenv, file, profile)
+	return &fileProvider{file: file, name: name, parse: parseAliyun}
 }
 
 // fileProvider reads a configuration file and keeps the provider it describes until the file changes, so that
@@ -107,9 +106,12 @@ func readConfig(ctx context.Context, file string) ([]byte, error) {
 	return raw, err
 }
 
+// maxSources bounds how many profiles may point at further ones.
+const maxSources = 8
+
 // build turns a profile into a provider; depth counts source profiles that point at further ones.
 func (f *fileProvider) build(raw []byte, name string, depth int) (Provider, error) {
-	if depth > 8 {
+	if depth > maxSources {
 		return nil, fmt.Errorf("profile %q: source profiles form a circle", name)
 	}
 	p, err := f.parse(raw, name)
@@ -142,18 +144,9 @@ func (f *fileProvider) build(raw []byte, name string, depth int) (Provider, erro
 		name, p.mode)
 }
 
-// parseOSSUtil reads a profile of ossutil's INI file. A missing "default" falls back to version 1's "Credentials".
+// parseOSSUtil reads a profile of ossutil's INI file.
 func parseOSSUtil(raw []byte, name string) (profile, error) {
-	sections := parseINI(raw)
-	var s map[string]string
-	for _, want := range []string{name, "profile " + name} {
-		if s == nil {
-			s = sections[strings.ToLower(want)]
-		}
-	}
-	if s == nil && strings.EqualFold(name, "default") {
-		s = sections["credentials"]
-	}
+	s := ossutilSection(parseINI(raw), name)
 	if s == nil {
 		return profile{}, fmt.Errorf("no profile %.60q: %w", name, ErrNoCredentials)
 	}
@@ -168,11 +161,28 @@ func parseOSSUtil(raw []byte, name string) (profile, error) {
 	return p, nil
 }
 
-// parseINI reads "[section]" and "name = value" lines; names are made plain, section names lower case. Lines of any
-// other shape are passed over, as ossutil does.
+// ossutilSection finds a profile, nil when there is none. A missing "default" falls back to version 1's "Credentials".
+func ossutilSection(sections map[string]map[string]string, name string) map[string]string {
+	for _, want := range []string{name, "profile " + name} {
+		if s := sections[strings.ToLower(want)]; s != nil {
+			return s
+		}
+	}
+	if strings.EqualFold(name, "default") {
+		return sections["credentials"]
+	}
+	return nil
+}
+
+// bucketEndpoints is the section of endpoints by bucket, in lower case.
+const bucketEndpoints = "bucket-endpoint"
+
+// parseINI reads "[section]" and "name = value" lines; section names are made lower case, and names plain, unless they are those of buckets. Lines
+// of any other shape are passed over, as ossutil does.
 func parseINI(raw []byte) map[string]map[string]string {
 	out := make(map[string]map[string]string)
 	var section map[string]string
+	var spell func(string) string
 	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
 		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
 		switch {
@@ -182,10 +192,13 @@ func parseINI(raw []byte) map[string]map[string]string {
 			if out[title] == nil {
 				out[title] = make(map[string]string)
 			}
-			section = out[title]
+			section, spell = out[title], plainName
+			if title == bucketEndpoints {
+				spell = strings.TrimSpace
+			}
 		case section != nil:
 			if k, v, ok := strings.Cut(line, "="); ok {
-				section[plainName(k)] = strings.TrimSpace(v)
+				section[spell(k)] = strings.TrimSpace(v)
 			}
 		}
 	}
@@ -201,6 +214,7 @@ type aliyunFile struct {
 type aliyunProfile struct {
 	Name          string `json:"name"`
 	Mode          string `json:"mode"`
+	Region        string `json:"region_id"`
 	ID            string `json:"access_key_id"`
 	Secret        string `json:"access_key_secret"`
 	Token         string `json:"sts_token"`
@@ -221,19 +235,30 @@ func parseAliyun(raw []byte, name string) (profile, error) {
 	var f aliyunFile
 	if json.Unmarshal(raw, &f) != nil {
 		// The library's error may quote the file, and with it secrets.
-		return profile{}, errors.New("not a JSON configuration of the aliyun CLI")
+		return profile{}, errNoAliyunFile
 	}
+	a := f.profile(name)
+	if a == nil {
+		return profile{}, fmt.Errorf("no profile %.60q: %w", firstOf(name, f.Current, "default"), ErrNoCredentials)
+	}
+	p := profile{mode: plainName(a.Mode), ecsRole: a.ECSRole, command: a.Command, source: a.Source}
+	p.static = Credentials{ID: a.ID, Secret: a.Secret, Token: a.Token}
+	p.role = Role{ARN: a.RoleARN, Session: a.Session, ExternalID: a.ExternalID, Policy: a.Policy,
+		Duration: time.Duration(max(0, min(a.Seconds, 86400))) * time.Second}
+	p.oidc = OIDCRole{ProviderARN: a.OIDCProvider, TokenFile: a.OIDCTokenFile}
+	return p, nil
+}
+
+// errNoAliyunFile says nothing of the content, which has secrets.
+var errNoAliyunFile = errors.New("not a JSON configuration of the aliyun CLI")
+
+// profile finds a profile, nil when there is none; an empty name means the current one.
+func (f *aliyunFile) profile(name string) *aliyunProfile {
 	name = firstOf(name, f.Current, "default")
-	for _, a := range f.Profiles {
-		if a.Name != name {
-			continue
+	for i := range f.Profiles {
+		if f.Profiles[i].Name == name {
+			return &f.Profiles[i]
 		}
-		p := profile{mode: plainName(a.Mode), ecsRole: a.ECSRole, command: a.Command, source: a.Source}
-		p.static = Credentials{ID: a.ID, Secret: a.Secret, Token: a.Token}
-		p.role = Role{ARN: a.RoleARN, Session: a.Session, ExternalID: a.ExternalID, Policy: a.Policy,
-			Duration: time.Duration(max(0, min(a.Seconds, 86400))) * time.Second}
-		p.oidc = OIDCRole{ProviderARN: a.OIDCProvider, TokenFile: a.OIDCTokenFile}
-		return p, nil
 	}
-	return profile{}, fmt.Errorf("no profile %.60q: %w", name, ErrNoCredentials)
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 const systemConfig = "/etc/ossencfs.toml"
 
 // resolve completes the settings of the command line: what it leaves out comes from the environment, then from the
-// bucket's section of the configuration file, then from its top.
+// bucket's section of the configuration file, then from its top. Where the bucket is may come from other tools' files in the end.
 func (p *program) resolve(ctx context.Context, options []option, flags values, bucket string) (values, error) {
 	v := values{}
 	for name, s := range flags {
@@ -54,7 +54,7 @@ func (p *program) resolve(ctx context.Context, options []option, flags values, b
 			}
 		}
 	}
-	return v, nil
+	return v, p.resolvePlace(ctx, options, v, bucket)
 }
 
 // envName is the environment variable of an option.

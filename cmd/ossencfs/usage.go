@@ -41,7 +41,7 @@ bucket and credentials:
     --role-arn ARN              RAM role to assume with them
     --config FILE               configuration file instead of ~/.config/ossencfs/config.toml, /etc/ossencfs.toml
     auto reads OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN, then the files of ossutil and the aliyun
-    CLI, then the role of the ECS instance.
+    CLI, then the role of the ECS instance. Without region and endpoint, those files say where the bucket is.
 `
 
 // keyUsage is the part of manuals about master keys.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,4 +54,22 @@ func TestHTTPToOtherMachines(t *testing.T) {
 	if a := mount(t, w); a.stderr != "" {
 		t.Errorf("the emulator on this machine: %s", a.stderr)
 	}
+}
+
+// TestPlaceOfOSSUtil: who has set up ossutil need not say again where the bucket is; the background mount's daemon finds it, too.
+func TestPlaceOfOSSUtil(t *testing.T) {
+	w := procenv.New(t)
+	text := "[default]\naccessKeyID=" + w.Server.AccessKeyID() + "\naccessKeySecret=" + w.Server.AccessKeySecret() +
+		"\nregion=" + w.Server.Region() + "\nendpoint=" + w.Server.Endpoint() + "\n"
+	if err := os.WriteFile(filepath.Join(w.Base, ".ossutilconfig"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"HOME=" + w.Base, "OSS_ENDPOINT=", "OSS_REGION=", "OSS_ACCESS_KEY_ID=", "OSS_ACCESS_KEY_SECRET="}
+	ask(t, w, env, mountArgs(w)...).want(t, ok)
+	t.Cleanup(func() { ask(t, w, env, "umount", w.Dir).want(t, ok) })
+	if err := os.WriteFile(filepath.Join(w.Dir, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, w, env, "sync", w.Dir).want(t, ok)
+	ask(t, w, env, "get", "oss://"+procenv.Bucket+"/file", "-", "--rsa-key", w.Key).want(t, ok)
 }
