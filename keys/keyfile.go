@@ -97,7 +97,7 @@ func keyInFolder(dir string) (string, error) {
 
 // readKeyFile reads a key file of bounded size. With a private key in it, it is a secret.
 func readKeyFile(ctx context.Context, path string, role localfile.Role) (text []byte, err error) {
-	f, err := localfile.Open(path, role)
+	f, err := localfile.Open(path, localfile.Data)
 	if err != nil {
 		return nil, fmt.Errorf("open RSA key: %w", err)
 	}
@@ -114,12 +114,22 @@ func readKeyFile(ctx context.Context, path string, role localfile.Role) (text []
 	if err != nil {
 		return text, fmt.Errorf("RSA key: %w", err)
 	}
+	return text, checkKeyFile(f, text, role)
+}
+
+// checkKeyFile refuses an open key file that others can get at. What is in it decides first: who were told to take away writing alone would be
+// refused again for reading.
+func checkKeyFile(f *os.File, text []byte, role localfile.Role) error {
 	if block, err := pickBlock(text); role != localfile.Data && err == nil && isPrivate(block) {
 		if err := localfile.Check(f, localfile.Secret); err != nil {
-			return text, fmt.Errorf("private key %w", err)
+			return fmt.Errorf("private key %w", err)
 		}
+		return nil
 	}
-	return text, nil
+	if err := localfile.Check(f, role); err != nil {
+		return fmt.Errorf("RSA key: %w", err)
+	}
+	return nil
 }
 
 // isPrivate reports whether a block holds a private key, encrypted or not.

@@ -47,7 +47,7 @@ bucket and credentials:
 // keyUsage is the part of manuals about master keys.
 const keyUsage = `
 master key:
-    --rsa-key FILE              RSA key in PEM, 2048 to 4096 bits; a key folder of the Python SDK works as it is
+    --rsa-key FILE              RSA key in PEM, 2048 to 4096 bits; a key folder of the Python SDK works once closed
     --kms-key ID                key in Alibaba Cloud KMS, instead of --rsa-key
     --kms-endpoint URL, --kms-region REGION
     --read-rsa-key FILE, --read-kms-key ID     further keys for reading, may be repeated

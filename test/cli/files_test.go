@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,6 +104,37 @@ func TestFilesOfOthersAreRefused(t *testing.T) {
 		})
 	}
 	wantNothingLeft(t, w)
+}
+
+// TestKeyFolderOfThePythonSDK: the SDK writes its private key as the umask lets it, and such a key is refused. The one command of the hint, as it
+// is printed, is enough.
+func TestKeyFolderOfThePythonSDK(t *testing.T) {
+	w := procenv.New(t)
+	content := write(t, filepath.Join(w.Base, "content"), "content", 0o600)
+	for name, mode := range map[string]os.FileMode{"umask 022": 0o644, "umask 002": 0o664, "umask 0": 0o666} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(w.Base, "home of "+name, ".oss-local-rsa")
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for from, to := range map[string]string{w.Key: ".private_key.pem", w.Key + ".pub": ".public_key.pem"} {
+				text, err := os.ReadFile(from)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(folder, to), string(text), mode)
+			}
+			put := []string{"put", content, "oss://" + procenv.Bucket + "/" + name, "--rsa-key", folder}
+			a := ask(t, w, nil, put...)
+			a.want(t, key, "is open to others", "ossencfs: hint: close it: chmod 600 ")
+			_, line, _ := strings.Cut(a.stderr, "hint: close it: ")
+			line, _, _ = strings.Cut(line, "\n")
+			if out, err := exec.Command("/bin/sh", "-c", line).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+			ask(t, w, nil, put...).want(t, ok)
+		})
+	}
 }
 
 // TestLogsOfOthersAreRefused: a background mount does not write into a file that somebody else owns or has another name for.
