@@ -80,7 +80,9 @@ func (b *Bucket) judge(ctx context.Context, full, version string, got oss.Info, 
 		b.refuse(info, NoticeTampered, fmt.Errorf("%w: %w", ErrTampered, err))
 		return proof{}, nil
 	}
-	b.freshen(ctx)
+	if err := b.freshen(ctx); err != nil {
+		return proof{}, err
+	}
 	k, err := b.volumeKey(ctx, box.Volume, ageOf(got))
 	if err != nil {
 		return proof{}, err

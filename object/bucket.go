@@ -38,6 +38,7 @@ type Options struct {
 	ReadOnly           bool          // refuse each write with ErrReadOnly
 	Trust              Trust         // which objects of others are accepted
 	PinFile            string        // remembers the volume, made when absent; empty: nothing is remembered
+	RecordFile         string        // where KeepRecords kept the volume's records, for OpenAway
 	VolumeIDs          []string      // volume keys that must be there, 32 hexadecimal digits each
 	VolumeFrom         string        // directory below Prefix, "" or ending in "/", from which the volume is looked for upwards
 	Named              string        // key or directory that is all the caller wants to read; where there is no volume, what it names decides whether the key fits
@@ -52,6 +53,9 @@ type Options struct {
 	// Notice, when set, is told what in the bucket was not believed. It may be told the same thing often, must be quick and
 	// safe for concurrent use.
 	Notice func(Notice)
+
+	// Reached, when set, is called once when a bucket that OpenAway opened has been reached.
+	Reached func()
 }
 
 // Bucket is an open bucket. It is safe for concurrent use.
@@ -68,7 +72,9 @@ type Bucket struct {
 	// uncounted says that this service does not tell the number of tags, so that each Head asks for them.
 	uncounted atomic.Bool
 	history   atomic.Pointer[History]
-	looking   chan struct{} // holds one while the records are read again
+	keepIn    atomic.Pointer[string] // see KeepRecords
+	away      atomic.Pointer[error]  // why its records were not read yet; nil: they were
+	looking   chan struct{}          // holds one while the records are read again
 }
 
 // SetHistory lets h say which objects must have a box.
@@ -128,12 +134,13 @@ func newBucket(o Options) (*Bucket, error) {
 	if o.MultipartThreshold < 0 || o.MultipartThreshold > MaxSinglePut {
 		return nil, fmt.Errorf("multipart threshold of %d bytes: want 0 to %d: %w", o.MultipartThreshold, int64(MaxSinglePut), ErrInvalid)
 	}
-	client, prefix, err := connect(o)
-	if err != nil {
+	b := &Bucket{ring: o.Keyring, dialect: dialect, opt: o, looking: make(chan struct{}, 1)}
+	o.Connection.Admit = b.admit
+	if b.oss, b.prefix, err = connect(o); err != nil {
 		return nil, err
 	}
-	return &Bucket{oss: client, prefix: prefix, ring: o.Keyring, dialect: dialect, opt: o, pool: newKeyPool(o.Keyring, dialect),
-		looking: make(chan struct{}, 1)}, nil
+	b.pool = newKeyPool(o.Keyring, dialect)
+	return b, nil
 }
 
 // bundledKeys takes the keyring from the bundle of a write-only host, and checks that there is one.

@@ -78,7 +78,7 @@ func (b *Bucket) look(ctx context.Context, asked time.Time) error {
 		}
 	}
 	began := time.Now()
-	err = b.reloadVolume(ctx)
+	err = b.reloadVolume(admitted(ctx))
 	if ctx.Err() != nil {
 		return ctx.Err() // the next one may have more time
 	}
@@ -88,6 +88,28 @@ func (b *Bucket) look(ctx context.Context, asked time.Time) error {
 		v.looked = began
 	}
 	return err
+}
+
+// meet reads the records of a bucket that was opened without them.
+func (b *Bucket) meet(ctx context.Context) error {
+	why := b.away.Load()
+	if why == nil {
+		return nil
+	}
+	err := b.look(ctx, time.Now().Add(-lookPause))
+	switch {
+	case err == nil:
+		if b.away.CompareAndSwap(why, nil) {
+			b.arrive(ctx)
+		}
+		return nil
+	case b.away.Load() == nil: // somebody else's look succeeded meanwhile
+		return nil
+	}
+	if ctx.Err() == nil && !oss.Outage(err) && !errors.Is(err, keys.ErrKMSUnreachable) {
+		b.notice(NoticeRecord, volumeDir, err)
+	}
+	return before(err)
 }
 
 // reloadVolume reads the records again.
@@ -100,13 +122,25 @@ func (b *Bucket) reloadVolume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.shutNewer(); err != nil && b.away.Load() != nil && !b.opt.ReadOnly {
+		return err
+	}
 	return b.adoptRecords(s)
 }
 
 // freshen reads the records again when that was long ago, before something is sealed, signed or believed. A look that fails does not keep anything from being
 // sealed under the key that is known: whoever removes or changes records, or keeps them from being read, is told of, and achieves no more than
-// that a new key is not taken up.
-func (b *Bucket) freshen(ctx context.Context) {
+// that a new key is not taken up. Only where the records were not read at all yet nothing is sealed, and an error returned.
+func (b *Bucket) freshen(ctx context.Context) error {
+	if b.away.Load() != nil {
+		return b.meet(ctx)
+	}
+	b.lookNow(ctx)
+	return nil
+}
+
+// lookNow is freshen where the records were read before.
+func (b *Bucket) lookNow(ctx context.Context) {
 	v := &b.volume
 	if v.host != nil || v.empty() || time.Since(v.lastLook()) < lookEvery {
 		return

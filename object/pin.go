@@ -103,14 +103,22 @@ func (p *pins) save(path string) error {
 	if err != nil {
 		return fmt.Errorf("pin volume: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("pin volume: %w", err)
+	if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+		err = writeWhole(path, append(text, '\n'))
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
 	if err != nil {
 		return fmt.Errorf("pin volume: %w", err)
 	}
-	_, err = tmp.Write(append(text, '\n'))
+	return nil
+}
+
+// writeWhole writes a file of mode 0600, whole or not at all.
+func writeWhole(path string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(text)
 	if err == nil {
 		err = tmp.Sync()
 	}
@@ -118,7 +126,7 @@ func (p *pins) save(path string) error {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("pin volume: %w", err), os.Remove(tmp.Name()))
+		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	return nil
 }

@@ -25,7 +25,10 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 		return Info{}, fmt.Errorf("put %.100q: no sealed body: %w", r.Key, ErrInvalid)
 	}
 	single := r.Sealed.Size() <= b.opt.MultipartThreshold
-	if b.freshen(ctx); b.Retired(r.Origin) {
+	if err := b.freshen(ctx); err != nil {
+		return Info{}, err
+	}
+	if b.Retired(r.Origin) {
 		return Info{}, before(fmt.Errorf("put %.100q: its content came from the bucket: %w", r.Key, ErrRetired))
 	}
 	if !r.Generation.IsZero() && r.Sealed.Tags().Separate() {
@@ -141,7 +144,9 @@ func freshTags(r *PutRequest) (*Sealed, error) {
 // a single PUT.
 func (b *Bucket) headers(ctx context.Context, key, full string, c content, partSize int64) (map[string]string, error) {
 	c.attr.Mode = modeFor(key, c.attr.Mode)
-	b.freshen(ctx)
+	if err := b.freshen(ctx); err != nil {
+		return nil, err
+	}
 	meta, err := b.envelope(ctx, c, partSize)
 	if err == nil {
 		putAttr(meta, c.attr)

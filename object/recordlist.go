@@ -19,6 +19,26 @@ type listedRecord struct {
 	modified time.Time
 }
 
+// list lists what is to be read, by key.
+func (s *records) list(ctx context.Context) (map[string]listedRecord, error) {
+	if s.kept == nil {
+		return s.b.listRecords(ctx, s.root)
+	}
+	list := make(map[string]listedRecord, len(s.kept))
+	for key := range s.kept {
+		list[key] = listedRecord{}
+	}
+	return list, nil
+}
+
+// fetch reads one revision of the record of a volume key.
+func (s *records) fetch(ctx context.Context, id keys.VolumeID, key string) (*keys.Record, error) {
+	if s.kept == nil {
+		return s.b.readRecord(ctx, s.root, id, key)
+	}
+	return s.kept[key], nil
+}
+
 // listRecords lists all that lies where records of a root do, by key.
 func (b *Bucket) listRecords(ctx context.Context, root string) (list map[string]listedRecord, err error) {
 	list = make(map[string]listedRecord)

@@ -172,7 +172,7 @@ func (s *records) parse(ctx context.Context, e *volumeEntry, key string) (*keys.
 	if ok && (errors.Is(old.err, ErrRecordForged) || errors.Is(old.err, ErrElsewhere)) {
 		return nil, old.err
 	}
-	r, err := s.b.readRecord(ctx, s.root, e.id, key)
+	r, err := s.fetch(ctx, e.id, key)
 	switch {
 	case errors.Is(err, keys.ErrForged), errors.Is(err, keys.ErrRecord):
 		err = fmt.Errorf("%w: %w", ErrRecordForged, err)

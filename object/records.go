@@ -37,9 +37,10 @@ type records struct {
 	b       *Bucket
 	code    string // recovery code; empty: none
 	pinned  *pins
-	trusted map[keys.VolumeID]bool // beside those pinned and in Options.VolumeIDs: what counted before, was made here, or given
-	from    keys.Place             // records that were made for this place are read too; none: only those of here
-	fresh   bool                   // the volume is being made: all that is bound to this place counts
+	trusted map[keys.VolumeID]bool  // beside those pinned and in Options.VolumeIDs: what counted before, was made here, or given
+	from    keys.Place              // records that were made for this place are read too; none: only those of here
+	kept    map[string]*keys.Record // by key: records of this machine, to be read instead of the bucket's; nil: the bucket's
+	fresh   bool                    // the volume is being made: all that is bound to this place counts
 
 	root    string
 	listed  map[string]listedRecord // by key
@@ -150,7 +151,7 @@ const (
 func (s *records) reload(ctx context.Context) error {
 	s.b.volume.effort(time.Now()).Retry()
 	for look := 1; ; look++ {
-		list, err := s.b.listRecords(ctx, s.root)
+		list, err := s.list(ctx)
 		if err != nil {
 			return err
 		}

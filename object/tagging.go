@@ -20,7 +20,9 @@ func (b *Bucket) SetAttr(ctx context.Context, r TagRequest) error {
 	if err != nil {
 		return err
 	}
-	b.freshen(ctx)
+	if err := b.freshen(ctx); err != nil {
+		return err
+	}
 	tags, err := b.tagsOf(ctx, full, "")
 	if err != nil {
 		return before(err)
@@ -130,7 +132,9 @@ func (b *Bucket) Copy(ctx context.Context, r CopyRequest) (Info, error) {
 	if src == dst && r.SrcVersion == "" {
 		return Info{}, fmt.Errorf("copy %.100q onto itself: %w", r.Src, ErrInvalid)
 	}
-	b.freshen(ctx)
+	if err := b.freshen(ctx); err != nil {
+		return Info{}, err
+	}
 	got, tags, err := b.sourceOf(ctx, src, r.SrcVersion)
 	if err != nil {
 		return Info{}, before(err)

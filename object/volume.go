@@ -192,12 +192,20 @@ func (b *Bucket) findRecords(ctx context.Context, pinned *pins) (*records, error
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
-	for _, e := range s.entries {
-		if e.passing() && !s.retired[e.id] && (s.known(e.id) || len(s.opened()) == 0) {
-			return nil, fmt.Errorf("open volume record %q: %w", e.revisions[0], e.failed)
-		}
+	if err := s.shut(); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// shut is why a volume key does not open at this moment that has to; nil: there is none.
+func (s *records) shut() error {
+	for _, e := range s.entries {
+		if e.passing() && !s.retired[e.id] && (s.known(e.id) || len(s.opened()) == 0) {
+			return fmt.Errorf("open volume record %q: %w", e.revisions[0], e.failed)
+		}
+	}
+	return nil
 }
 
 // shutNewer is why a volume key does not open at this moment that is of a later epoch than the one in use, by the word of one that opens; nil: there is
@@ -229,7 +237,11 @@ func (b *Bucket) adoptRecords(s *records) error {
 	if h := b.history.Load(); h != nil && !slices.Equal(before, b.RetiredVolumes()) {
 		(*h).Retired()
 	}
-	if !s.pin() {
+	news := s.pin()
+	if err := b.keepRecords(); err != nil {
+		b.notice(NoticeRecord, volumeDir, fmt.Errorf("keep the records for a time without the bucket: %w", err))
+	}
+	if !news {
 		return nil
 	}
 	return s.pinned.save(b.opt.PinFile)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,13 +36,27 @@ func (v *Volumes) Export() ([]byte, error) {
 	if err := v.ready(); err != nil {
 		return nil, err
 	}
-	file := exportFile{Format: exportFormat, Root: v.root}
+	records, secrets := make(map[keys.VolumeID]*keys.Record), make(map[keys.VolumeID]*keys.VolumeKey)
 	for _, e := range v.opened() {
-		text, err := e.record.Marshal(e.secret)
+		records[e.id], secrets[e.id] = e.record, e.secret
+	}
+	return exportRecords(v.root, records, secrets)
+}
+
+// exportRecords is the text of a file with these records; nil when there are none.
+func exportRecords(root string, records map[keys.VolumeID]*keys.Record, secrets map[keys.VolumeID]*keys.VolumeKey) ([]byte, error) {
+	file := exportFile{Format: exportFormat, Root: root}
+	ids := slices.SortedFunc(maps.Keys(records), func(a, b keys.VolumeID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		r := *records[id] // Marshal notes what it signed, and others may read the record now
+		text, err := r.Marshal(secrets[id])
 		if err != nil {
 			return nil, err
 		}
 		file.Records = append(file.Records, text)
+	}
+	if len(file.Records) == 0 {
+		return nil, nil
 	}
 	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {

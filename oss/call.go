@@ -42,6 +42,11 @@ type answer struct {
 
 // call runs attempts until one is answered or the rules of the package doc end it.
 func (c *Client) call(ctx context.Context, r request) (*answer, error) {
+	if admit := c.cfg.Admit; admit != nil {
+		if err := admit(ctx); err != nil {
+			return nil, err
+		}
+	}
 	refreshed, reclocked := false, false
 	for tries := 0; ; {
 		used, err := c.creds.get(ctx)

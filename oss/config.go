@@ -1,6 +1,7 @@
 package oss
 
 import (
+	"context"
 	"net"
 	"regexp"
 	"strings"
@@ -52,6 +53,9 @@ type Config struct {
 	Retries        int           // further attempts of reads and UploadPart; default 4; negative: none
 	MaxConns       int           // connections kept for reuse; more are opened when needed; default 64
 	UserAgent      string        // default "ossencfs"
+
+	// Admit, when set, is asked before each call; its error is the call's, and nothing is sent.
+	Admit func(context.Context) error
 
 	// OnRequest, when set, is called once per attempt as it ends. It must be quick and safe for concurrent use.
 	OnRequest func(Attempt)

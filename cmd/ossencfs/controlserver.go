@@ -197,6 +197,7 @@ type mountStatus struct {
 	Version   string `json:"version"`
 	Calls     int64  `json:"calls"` // of the kernel, in this process
 	Health    health `json:"daemon"`
+	Away      string `json:"away,omitempty"`  // why the records of the bucket were not read since this process began
 	Error     string `json:"error,omitempty"` // why the mount does not answer; the fields below are empty then
 	uploadStatus
 	trustStatus
@@ -215,6 +216,9 @@ func (s *session) describe() mountStatus {
 		m.Health.Mortal = servesItself
 	} else if m.Health = s.daemon.hello.Health; s.daemon.alone() {
 		m.Health.Mortal = errOrphaned.Error()
+	}
+	if why := s.bucket.Away(); why != nil {
+		m.Away = why.Error()
 	}
 	select {
 	case <-s.server.Done():

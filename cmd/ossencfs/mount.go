@@ -190,6 +190,9 @@ func (s *session) greeting() string {
 	if v := s.bucket.Volume(); v.Made {
 		text += "\n" + newVolumeText(s.cfg.target.bucket, v, s.options)
 	}
+	if why := s.bucket.Away(); why != nil {
+		text += sprintf("\nthe bucket cannot be reached: %v\nwhat is in the cache can be read, and what is changed waits until the bucket is there again", why)
+	}
 	if s.resumes != "" {
 		text += "\n" + s.resumes
 	}

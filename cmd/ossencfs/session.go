@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -72,6 +73,8 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	if log.Enabled(ctx, slog.LevelDebug) {
 		cfg.object.Connection.OnRequest = func(a object.Attempt) { logRequest(log, &a) }
 	}
+	cfg.object.RecordFile = filepath.Join(cfg.cache.Dir, recordFile)
+	cfg.object.Reached = func() { log.Warn("the bucket has been reached; what waited goes on", "bucket", cfg.target.String()) }
 	if err := s.connect(ctx, c.program); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,9 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	cfg.cache.Bucket, cfg.cache.Logger = s.bucket, log
 	if s.cache, err = cache.Open(ctx, cfg.cache); err != nil {
 		return nil, err
+	}
+	if err := s.bucket.KeepRecords(cfg.object.RecordFile); err != nil {
+		log.Warn("the volume's records are not kept for a mount without the bucket", "error", err)
 	}
 	s.notices.attach(s.cache)
 	cfg.fs.Logger = log
@@ -125,8 +131,29 @@ func (s *session) mount(ctx context.Context, own *program, p *prepared) (listene
 	return s.record.listen(runtime)
 }
 
-// connect opens the bucket and its volume, which proves that the master key fits, within seconds.
+// recordFile keeps the volume's records in the cache folder, for a mount while the bucket cannot be reached.
+const recordFile = "records"
+
+// connect opens the bucket and its volume. Where the bucket cannot be reached, what this machine knows of it has to do.
 func (s *session) connect(ctx context.Context, p *program) error {
+	err := s.reach(ctx, p)
+	if err == nil || !object.Away(err) || ctx.Err() != nil {
+		return err
+	}
+	if s.bucket != nil {
+		err = errors.Join(err, s.bucket.Close())
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout) // for KMS, which may be there
+	defer cancel()
+	if s.bucket, err = object.OpenAway(ctx, s.cfg.object, err); err != nil {
+		return err
+	}
+	s.log.Warn("the bucket cannot be reached; mounted with what this machine knows of it", "bucket", s.cfg.target.String(), "error", s.bucket.Away())
+	return nil
+}
+
+// reach opens the bucket and its volume, which proves that the master key fits, within seconds.
+func (s *session) reach(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var err error

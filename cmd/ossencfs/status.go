@@ -167,6 +167,9 @@ func writeStatus(w *printer, m *mountStatus) {
 	if m.Error != "" {
 		return
 	}
+	if m.Away != "" {
+		w.printf("  away        the records of the bucket were not read since the mount began: %s\n", m.Away)
+	}
 	m.uploadStatus.write(w)
 	m.trustStatus.write(w)
 	w.printf("  daemon      %s\n", m.Health.text(m.Daemon, m.Version))

@@ -149,6 +149,7 @@ func TestRestartWaitsForTheNetwork(t *testing.T) {
 	d := mount(t, w, "--settle", "1h")
 	f := create(t, filepath.Join(w.Dir, "file"))
 	writeString(t, f, "before, ")
+	forgetRecords(t, w)
 	w.Server.AddFault(emulator.Fault{ResetAfterBytes: -1})
 	d.KillDaemon(t)
 	procenv.WaitFor(t, "daemons to fail in order", func() bool { return strings.Count(log(t, w), `daemon="ended with exit code`) >= 2 })
@@ -163,6 +164,40 @@ func TestRestartWaitsForTheNetwork(t *testing.T) {
 	d.Unmount(t)
 }
 
+// forgetRecords takes away what a daemon could begin with while the bucket cannot be reached.
+func forgetRecords(t *testing.T, w *procenv.World) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(w.Cache, "records")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRestartWithoutTheNetwork: a daemon that dies while the bucket cannot be reached is followed at once by one that goes on with what is here.
+func TestRestartWithoutTheNetwork(t *testing.T) {
+	t.Parallel()
+	w := procenv.New(t)
+	d := mount(t, w, "--settle", "1h")
+	f := create(t, filepath.Join(w.Dir, "file"))
+	writeString(t, f, "before, ")
+	w.Server.AddFault(emulator.Fault{ResetAfterBytes: -1})
+	d.KillDaemon(t)
+	writeString(t, f, "after")
+	if got := readAll(t, f); got != "before, after" {
+		t.Errorf("the file holds %q", got)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log(t, w), `daemon="ended with exit code`) {
+		t.Error("a daemon ended for want of the bucket")
+	}
+	w.Server.ClearFaults()
+	d.Unmount(t)
+	if _, _, err := w.Server.ReadObject(procenv.Bucket, "file"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSignalWhileNoDaemonBegins: SIGTERM ends a mount whose daemons cannot begin, and leaves what is not uploaded for the next mount.
 func TestSignalWhileNoDaemonBegins(t *testing.T) {
 	t.Parallel()
@@ -172,6 +207,7 @@ func TestSignalWhileNoDaemonBegins(t *testing.T) {
 	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	forgetRecords(t, w)
 	w.Server.AddFault(emulator.Fault{ResetAfterBytes: -1})
 	d.KillDaemon(t)
 	procenv.WaitFor(t, "a daemon to fail in order", func() bool { return strings.Contains(log(t, w), `daemon="ended with exit code`) })
