@@ -22,6 +22,9 @@ type Passphrase = func() ([]byte, error)
 // ErrNoPassphrase: the source has none. Test with errors.Is; the text carries the hint.
 var ErrNoPassphrase = errors.New("no passphrase")
 
+// ErrNoTerminal: there is no terminal to ask on. It comes with ErrNoPassphrase.
+var ErrNoTerminal = errors.New("no terminal to ask on")
+
 // maxPassphrase bounds a passphrase in bytes.
 const maxPassphrase = 64 << 10
 
@@ -76,12 +79,12 @@ func PassphraseCommand(ctx context.Context, command string) Passphrase {
 	}
 }
 
-// PassphrasePrompt asks on the terminal, without echo, until ctx ends. Without a terminal it is ErrNoPassphrase.
+// PassphrasePrompt asks on the terminal, without echo, until ctx ends. Without a terminal it is ErrNoTerminal.
 func PassphrasePrompt(ctx context.Context, prompt string) Passphrase {
 	return func() ([]byte, error) {
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
-			return nil, fmt.Errorf("no terminal to ask on, give a passphrase file, variable or command: %w: %w", ErrNoPassphrase, err)
+			return nil, &noTerminalError{err}
 		}
 		if _, err := fmt.Fprint(tty, prompt); err != nil {
 			return nil, errors.Join(fmt.Errorf("ask for passphrase: %w", err), tty.Close())
@@ -93,6 +96,13 @@ func PassphrasePrompt(ctx context.Context, prompt string) Passphrase {
 		return checkPassphrase(text, "prompt")
 	}
 }
+
+// noTerminalError says why there is no terminal. Which option is to be given instead, the caller knows.
+type noTerminalError struct{ err error }
+
+func (e *noTerminalError) Error() string { return ErrNoTerminal.Error() + ": " + e.err.Error() }
+
+func (e *noTerminalError) Unwrap() []error { return []error{ErrNoTerminal, ErrNoPassphrase, e.err} }
 
 // readSilently reads a line without echo, and closes the terminal. When ctx ends the reading is left behind: a process that was
 // interrupted ends, and its terminal shows again what is typed.

@@ -93,7 +93,7 @@ func (c *call) manage(ctx context.Context, wantKey bool, work func(ctx context.C
 
 // loadRing loads the keys that are given; there may be none.
 func (m *manager) loadRing(ctx context.Context) error {
-	load, err := newKeyLoader(ctx, m.reader, m.conn, m.passphraseSource(ctx, ""), nil)
+	load, err := newKeyLoader(ctx, m.reader, m.conn, "", nil)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,11 @@ func (m *manager) recoveryCode(ctx context.Context) (string, error) {
 	}
 	raw, err := source()
 	if err != nil {
-		return "", failKey(fmt.Errorf("recovery code: %w", err))
+		hint := ""
+		if errors.Is(err, keys.ErrNoTerminal) {
+			hint = "give --recovery-code-file FILE instead of --recovery-code, or run it in a terminal; FILE may be a pipe, as <(COMMAND) of a shell"
+		}
+		return "", failKey(fmt.Errorf("recovery code: %w", err), hint)
 	}
 	defer keys.Wipe(raw)
 	return string(raw), nil
@@ -134,7 +138,7 @@ func (m *manager) newKey(ctx context.Context) (keys.MasterKey, error) {
 	if file != "" && id != "" {
 		return nil, usageError(errors.New("--new-rsa-key and --new-kms-key are both given"), "add one after the other")
 	}
-	load, err := newKeyLoader(ctx, m.reader, m.conn, m.passphraseSource(ctx, "new-"), nil)
+	load, err := newKeyLoader(ctx, m.reader, m.conn, "new-", nil)
 	if err != nil {
 		return nil, err
 	}

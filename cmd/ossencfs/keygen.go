@@ -49,7 +49,7 @@ func runKeygen(ctx context.Context, c *call) error {
 	if source != nil {
 		var err error
 		if passphrase, err = source(); err != nil {
-			return failKey(err)
+			return failKey(err, passphraseHint(err, ""))
 		}
 		defer keys.Wipe(passphrase)
 	}

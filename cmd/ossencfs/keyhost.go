@@ -92,7 +92,7 @@ func (m *manager) hostMaster(ctx context.Context) (*keys.RSA, error) {
 		return nil, fail(exitKey, errors.New("a host wraps the keys of its files under an RSA key, and none is given"),
 			"give --rsa-public FILE with the public key of a pair that you keep; `ossencfs keygen` makes one")
 	}
-	load, err := newKeyLoader(ctx, m.reader, m.conn, m.passphraseSource(ctx, ""), nil)
+	load, err := newKeyLoader(ctx, m.reader, m.conn, "", nil)
 	if err != nil {
 		return nil, err
 	}

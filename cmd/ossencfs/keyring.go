@@ -49,7 +49,7 @@ func (c *call) keyring(ctx context.Context, r *reader, conn object.Connection, t
 	if !r.namesKey() && r.err == nil {
 		return nil, fail(exitKey, errors.New("no master key is given"), "give --rsa-key FILE or --kms-key ID; `ossencfs keygen FILE` makes an RSA key")
 	}
-	load, err := newKeyLoader(ctx, r, conn, r.passphraseSource(ctx, ""), typed)
+	load, err := newKeyLoader(ctx, r, conn, "", typed)
 	if err != nil {
 		return nil, err
 	}
@@ -116,19 +116,21 @@ type keyLoader struct {
 	ctx         context.Context // of the command: its end ends the waiting for a pipe
 	reader      *reader
 	conn        object.Connection
+	kind        string          // "" for keys that are there, "new-" for one that is added: what the options of its passphrase begin with
 	source      keys.Passphrase // nil: none was named
 	typed       secrets
 	limiter     *keys.Limiter // of all KMS keys together: what KMS limits is the account
 	credentials func(context.Context) (id, secret, token string, err error)
 }
 
-// newKeyLoader makes the loader of all keys of one command.
-func newKeyLoader(ctx context.Context, r *reader, conn object.Connection, source keys.Passphrase, typed secrets) (*keyLoader, error) {
+// newKeyLoader makes the loader of all keys of a kind of one command, see keyLoader.
+func newKeyLoader(ctx context.Context, r *reader, conn object.Connection, kind string, typed secrets) (*keyLoader, error) {
+	source := r.passphraseSource(ctx, kind)
 	limiter, err := keys.NewLimiter(float64(r.number("kms-qps", 10, 0, 1, 100_000)))
 	if r.err != nil || err != nil {
 		return nil, errors.Join(r.err, err)
 	}
-	return &keyLoader{ctx: ctx, reader: r, conn: conn, source: source, typed: typed, limiter: limiter,
+	return &keyLoader{ctx: ctx, reader: r, conn: conn, kind: kind, source: source, typed: typed, limiter: limiter,
 		credentials: (&kmsCredentials{provider: conn.Credentials}).get}, nil
 }
 
@@ -150,7 +152,7 @@ func (l *keyLoader) rsa(file string, matdesc map[string]string) (keys.MasterKey,
 	}
 	k, err := keys.LoadOwnRSA(l.ctx, file, source, matdesc)
 	if err != nil {
-		return nil, failKey(err, rsaHint(err))
+		return nil, failKey(err, passphraseHint(err, l.kind))
 	}
 	return k, nil
 }
@@ -163,10 +165,11 @@ func failKey(err error, hints ...string) error {
 	return fail(exitKey, err, hints...)
 }
 
-func rsaHint(err error) string {
+// passphraseHint says which options give a passphrase of a kind.
+func passphraseHint(err error, kind string) string {
 	switch {
 	case errors.Is(err, keys.ErrNoPassphrase):
-		return "give --key-passphrase-file, --key-passphrase-env or --key-passphrase-command, or run it in a terminal"
+		return sprintf("give --%[1]skey-passphrase-file, --%[1]skey-passphrase-env or --%[1]skey-passphrase-command, or run it in a terminal", kind)
 	case errors.Is(err, keys.ErrPassphrase):
 		return "a file's last line end is not part of the passphrase; everything else in it is"
 	}
@@ -183,7 +186,7 @@ func (l *keyLoader) kms(id string, matdesc map[string]string) (keys.MasterKey, e
 	if l.source != nil {
 		p, err := l.source()
 		if err != nil {
-			return nil, failKey(err, rsaHint(err))
+			return nil, failKey(err, passphraseHint(err, l.kind))
 		}
 		c.Passphrase = string(p)
 		keys.Wipe(p)

@@ -128,6 +128,36 @@ func TestPromptIsInterrupted(t *testing.T) {
 	wantNothingLeft(t, w)
 }
 
+// TestPromptWithoutATerminal: what would be asked for names the option that gives it instead, that of the very secret.
+func TestPromptWithoutATerminal(t *testing.T) {
+	w := procenv.New(t)
+	pass := write(t, filepath.Join(w.Base, "pass"), "passphrase", 0o600)
+	locked := otherKey(t, w, "locked.pem", "--key-passphrase-file", pass)
+	ask(t, w, nil, "put", pass, "oss://"+procenv.Bucket+"/x", "--rsa-key", w.Key).want(t, ok)
+	for name, c := range map[string]struct {
+		option string
+		args   []string
+	}{
+		"get":           {"--key-passphrase-file", []string{"get", "oss://" + procenv.Bucket + "/x", "-", "--rsa-key", locked}},
+		"mount":         {"--key-passphrase-file", []string{"mount", "oss://" + procenv.Bucket, w.Dir, "--rsa-key", locked, "--cache-dir", w.Cache}},
+		"keygen":        {"--key-passphrase-file", []string{"keygen", filepath.Join(w.Base, "new.pem"), "--passphrase"}},
+		"recovery code": {"--recovery-code-file FILE", []string{"key", "check", "oss://" + procenv.Bucket, "--recovery-code"}},
+		"new key":       {"--new-key-passphrase-file", []string{"key", "add", "oss://" + procenv.Bucket, "--rsa-key", w.Key, "--new-rsa-key", locked}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(procenv.Binary(t), c.args...)
+			cmd.Env, cmd.SysProcAttr = w.Env(), &syscall.SysProcAttr{Setsid: true}
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			a := answer{code: cmd.ProcessState.ExitCode(), stderr: string(out)}
+			a.want(t, key, "no terminal to ask on", "ossencfs: hint: give "+c.option)
+		})
+	}
+	wantNothingLeft(t, w)
+}
+
 // interruptPrompt runs a command on a terminal until it asks, and types Ctrl-C.
 func interruptPrompt(t *testing.T, w *procenv.World, args []string) {
 	t.Helper()
