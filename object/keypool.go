@@ -12,15 +12,15 @@ import (
 
 const (
 	poolMost    = 32   // prepared keys that wait at most
-	poolLeast   = 2    // that are prepared after the first use
+	poolShare   = 16   // sealings for which one key is prepared: what is never used costs little of what was
 	poolWorkers = 4    // keys that are prepared at the same time
 	poolUnused  = 64   // prepared keys of content that is not in the bucket yet; most files come to be, but not all
-	poolWraps   = 1024 // envelopes that are remembered for the upload, of 1 to 2 KB each
+	poolWraps   = 1024 // envelopes that are remembered, of 1 to 2 KB each: for the upload, and for the same content under other attributes
 	poolPause   = 30 * time.Second
 )
 
 // keyPool prepares content keys where wrapping one is a request to KMS: drawn and wrapped ahead of the content, so that an upload need
-// not wait. It fills itself in the background while it is used, up to poolMost keys, and not at all at an idle mount. newKeyPool makes
+// not wait. It fills itself in the background while it is used, in proportion to what is sealed, and not at all at an idle mount. newKeyPool makes
 // it. What is in it is in memory only: after a restart, content is wrapped at its upload.
 type keyPool struct {
 	prepare func(context.Context) (*ContentKey, map[string]string, error) // nil: wrapping costs no request, nothing is prepared
@@ -31,7 +31,7 @@ type keyPool struct {
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool
-	target  int           // keys that should wait
+	sealed  int           // sealings so far
 	ready   []preparedKey // that wait
 	workers int           // that prepare one each
 	unused  int           // prepared keys that were taken and are not uploaded yet
@@ -83,12 +83,11 @@ func (p *keyPool) take() (k preparedKey, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sealed++
 	if n := len(p.ready); n > 0 {
 		k, ok = p.ready[0], true
 		p.ready = p.ready[1:]
 		p.unused++
-	} else {
-		p.target = min(max(poolLeast, 2*p.target), poolMost)
 	}
 	p.fillLocked()
 	return k, ok
@@ -106,7 +105,7 @@ func (p *keyPool) fillLocked() {
 // lacksLocked reports whether another key should be prepared.
 func (p *keyPool) lacksLocked() bool {
 	coming := len(p.ready) + p.workers
-	return coming < p.target && coming+p.unused < poolUnused && !time.Now().Before(p.until)
+	return coming < min(p.sealed/poolShare, poolMost) && coming+p.unused < poolUnused && !time.Now().Before(p.until)
 }
 
 // work prepares one key after the other. When KMS fails it ends, and nothing is prepared for a while.
@@ -132,7 +131,7 @@ func (p *keyPool) work() {
 	}
 }
 
-// remember keeps the envelope of a generation until its upload.
+// remember keeps the envelope of a generation.
 func (p *keyPool) remember(generation ID, k preparedKey) {
 	if !p.on() || generation.IsZero() {
 		return
@@ -163,16 +162,17 @@ func (p *keyPool) envelope(generation ID, k *ContentKey) map[string]string {
 	return nil
 }
 
-// uploaded forgets the envelope of a generation that is in the bucket.
+// uploaded notes that a generation is in the bucket. Its envelope is kept: content that is stored again under other attributes has the same.
 func (p *keyPool) uploaded(generation ID) {
 	if !p.on() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forgetLocked(generation)
-	if len(p.order) > 2*len(p.wraps)+poolMost {
-		p.order = p.compactLocked()
+	if w, ok := p.wraps[generation]; ok && w.prepared {
+		w.prepared = false
+		p.wraps[generation] = w
+		p.unused--
 	}
 	p.fillLocked()
 }
@@ -185,17 +185,6 @@ func (p *keyPool) forgetLocked(generation ID) {
 			p.unused--
 		}
 	}
-}
-
-// compactLocked is the order without what is gone.
-func (p *keyPool) compactLocked() []ID {
-	order := make([]ID, 0, len(p.wraps))
-	for _, id := range p.order {
-		if _, ok := p.wraps[id]; ok {
-			order = append(order, id)
-		}
-	}
-	return order
 }
 
 // close ends what is being prepared and forgets all keys.

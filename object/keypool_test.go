@@ -79,10 +79,10 @@ func TestKMSEconomy(t *testing.T) {
 			until(t, "the pool to rest", func() bool { _, workers, _, _, _ := b.pool.state(); return workers == 0 })
 			ready, _, unused, wraps, order := b.pool.state()
 			calls := kmsCalls(s)
-			if most := tt.each * (files + ready); calls > most || ready > poolMost {
+			if most := tt.each * (files + ready); calls > most || ready > files/poolShare {
 				t.Errorf("%d calls for %d files, want at most %d; %d keys wait", calls, files, most, ready)
 			}
-			if s.Requests()["GenerateDataKey"] == 0 || unused != 0 || wraps != 0 || order > poolMost {
+			if s.Requests()["GenerateDataKey"] == 0 || unused != 0 || wraps != order || order > poolWraps {
 				t.Errorf("the pool was not used: %v, unused %d, %d wraps, %d in order", s.Requests(), unused, wraps, order)
 			}
 			reader := opened(t, o)
@@ -206,7 +206,7 @@ func TestKeyPool(t *testing.T) {
 		p.uploaded(id)
 	}
 	rest()
-	if ready, _, unused, wraps, order := p.state(); ready == 0 || unused != 0 || wraps != 0 || order > poolMost {
+	if ready, _, unused, wraps, order := p.state(); ready == 0 || unused != 0 || wraps != order {
 		t.Errorf("after all uploads: %d ready, %d unused, %d wraps, %d in order", ready, unused, wraps, order)
 	}
 	for range poolWraps + 10 {

@@ -55,7 +55,7 @@ func (b *Bucket) Put(ctx context.Context, r PutRequest) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	b.pool.uploaded(r.generation())
+	b.pool.uploaded(generationOf(r.Sealed))
 	others := len(r.Keep.told())
 	tags := others
 	if alwaysTagged(r.generation(), r.Upload) {
@@ -104,7 +104,8 @@ type content struct {
 	key        *ContentKey
 	tags       *cipher.Tags
 	size       int64
-	generation ID
+	sealed     ID // generation as which the body was sealed
+	generation ID // that the object will be of
 	upload     ID
 	attr       Attr
 	over       []ID
@@ -113,8 +114,8 @@ type content struct {
 
 // contentOf is the content of a request whose body is sealed already.
 func contentOf(r PutRequest) content {
-	c := content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), generation: r.generation(), upload: r.Upload, attr: r.Attr,
-		over: r.Over, keep: r.Keep}
+	c := content{key: r.Sealed.ContentKey(), tags: r.Sealed.Tags(), size: r.Sealed.Size(), sealed: generationOf(r.Sealed),
+		generation: r.generation(), upload: r.Upload, attr: r.Attr, over: r.Over, keep: r.Keep}
 	if r.fresh != nil {
 		c.tags = r.fresh.Tags()
 	}
@@ -175,16 +176,16 @@ func (b *Bucket) described(ctx context.Context, key, full string, c content, par
 	return meta, tagging, err
 }
 
-// envelope is the headers of the SDKs. With KMS those of a generation are wrapped once, ahead or at the first attempt to store it.
+// envelope is the headers of the SDKs. With KMS those of a body are wrapped once, ahead or at the first attempt to store it.
 func (b *Bucket) envelope(ctx context.Context, c content, partSize int64) (map[string]string, error) {
 	o := cipher.EnvelopeOptions{Dialect: b.dialect, Size: c.size, PartSize: partSize}
-	meta := b.pool.envelope(c.generation, c.key)
+	meta := b.pool.envelope(c.sealed, c.key)
 	if meta == nil {
 		var err error
 		if meta, err = cipher.WrapEnvelope(ctx, b.ring, c.key, cipher.EnvelopeOptions{Dialect: b.dialect}); err != nil {
 			return nil, err
 		}
-		b.pool.remember(c.generation, preparedKey{key: c.key, headers: maps.Clone(meta)})
+		b.pool.remember(c.sealed, preparedKey{key: c.key, headers: maps.Clone(meta)})
 	}
 	if err := cipher.AddPartSizes(meta, o); err != nil {
 		return nil, err

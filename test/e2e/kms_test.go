@@ -41,8 +41,8 @@ func total(s *emulator.Server) (n int) {
 	return n
 }
 
-// poolMost is how many content keys wait prepared at most, and how many prepared ones belong to files that were not uploaded.
-const poolMost, poolUnused = 32, 64
+// poolShare is for how many sealings one content key is prepared ahead, and poolUnused how many prepared ones belong to files that were not uploaded.
+const poolShare, poolUnused = 16, 64
 
 // TestKMSCalls counts the calls of KMS: at most 3 for each file that was written and those of prepared keys, none for reading, be the
 // cache warm or cold.
@@ -61,7 +61,7 @@ func TestKMSCalls(t *testing.T) {
 				must(t, os.WriteFile(a.Path(fmt.Sprint(n)), fmt.Appendf(nil, "text %d", n), 0o644))
 			}
 			a.Sync()
-			if n, most := total(kms), tt.each*(files+poolMost); n > most || n < tt.each*files {
+			if n, most := total(kms), tt.each*(files+files/poolShare); n > most || n < tt.each*files {
 				t.Errorf("%d calls for %d files written, want %d to %d", n, files, tt.each*files, most)
 			}
 			kms.ResetRequests()
@@ -83,6 +83,49 @@ func TestKMSCalls(t *testing.T) {
 				t.Errorf("%d calls for reading: %v", n, kms.Requests())
 			}
 		})
+	}
+}
+
+// TestKMSCallsOfAFew: a few small files cost what each of them costs, and no keys are drawn for files that never come. What changes attributes alone
+// costs nothing, although a small file that loses rights is stored anew.
+func TestKMSCallsOfAFew(t *testing.T) {
+	const files = 8
+	kms, ring := kmsAlone(t, time.Minute)
+	env := testenv.New(t, testenv.Options{Object: object.Options{Keyring: ring}})
+	cost := func(what string, want int, do func(path string) error) {
+		t.Helper()
+		kms.ResetRequests()
+		for n := range files {
+			must(t, do(env.Path(fmt.Sprint(n))))
+		}
+		env.Sync()
+		if n := total(kms); n != want {
+			t.Errorf("%s: %d calls for %d files, want %d: %v", what, n, files, want, kms.Requests())
+		}
+	}
+	cost("written", 3*files, func(path string) error { return os.WriteFile(path, []byte("text"), 0o644) })
+	cost("read", 0, func(path string) error {
+		_, err := os.ReadFile(path)
+		return err
+	})
+	cost("closed to others", 0, func(path string) error { return os.Chmod(path, 0o600) })
+	cost("closed once more", 0, func(path string) error { return os.Chmod(path, 0o400) })
+	cost("opened", 0, func(path string) error { return os.Chmod(path, 0o644) })
+	cost("renamed", 0, func(path string) error { return os.Rename(path, path+".renamed") })
+	for _, again := range []struct {
+		what  string
+		mount func()
+		want  int
+	}{{"a mount with its cache", env.Remount, 1}, {"a mount with a new cache", env.DropCache, 2}} {
+		kms.ResetRequests()
+		again.mount()
+		for n := range files {
+			_, err := os.ReadFile(env.Path(fmt.Sprint(n, ".renamed")))
+			must(t, err)
+		}
+		if n := total(kms); n != again.want {
+			t.Errorf("%s: %d calls, want %d whatever the number of files: %v", again.what, n, again.want, kms.Requests())
+		}
 	}
 }
 
