@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -120,7 +121,8 @@ func (c *credentialCache) askLocked(ctx context.Context) (*Credentials, error) {
 
 // credentialError wraps a provider's failure.
 func credentialError(op, key string, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var network *net.OpError
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && !errors.Is(err, ErrNoCredentials) {
 		return &Error{Op: op, Key: key, kind: ErrUnavailable, Message: "get credentials", Err: err, unsent: true}
 	}
 	return &Error{Op: op, Key: key, kind: ErrCredentials, Err: err, unsent: true}

@@ -2,9 +2,11 @@ package oss
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -133,6 +135,10 @@ func (p *cloudProvider) ask() (Credentials, error) {
 		p.inner = inner
 	}
 	c, err := p.inner.GetCredentials()
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // the URL is a signed request
+	}
 	if err != nil {
 		if p.absent && !p.met {
 			return Credentials{}, fmt.Errorf("%s: %w: %w", p.name, ErrNoCredentials, err)

@@ -311,3 +311,23 @@ func TestCredentialsKeepToTheRuleForHTTP(t *testing.T) {
 		}
 	}
 }
+
+// TestCredentialsOutOfReach: that nobody could be asked for a token is no word about the access key, but an outage as any other. The error shows
+// nothing of the request, which is signed.
+func TestCredentialsOutOfReach(t *testing.T) {
+	clearEnv(t)
+	role := AssumeRole(Static{ID: "an-access-key", Secret: "s"}, Role{ARN: "acs:ram::1:role/x", STSEndpoint: "127.0.0.1:1"})
+	c, err := Open(Config{Endpoint: "http://127.0.0.1:1", Region: "cn-test", Bucket: "bucket", Credentials: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err = c.Check(t.Context()); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCredentials) || !Outage(err) {
+		t.Errorf("got %v, want ErrUnreachable", err)
+	}
+	for _, part := range []string{"Signature", "an-access-key"} {
+		if strings.Contains(err.Error(), part) {
+			t.Errorf("the error shows %s: %v", part, err)
+		}
+	}
+}
