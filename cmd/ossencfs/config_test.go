@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,24 @@ func writeFile(t *testing.T, path, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// mountSettings resolves what a mount with these variables and arguments is told, for a user with this home folder.
+func mountSettings(t *testing.T, home string, more map[string]string, args string) (values, []option) {
+	t.Helper()
+	env := map[string]string{"HOME": home}
+	maps.Copy(env, more)
+	p, _, _ := testProgram(t, env)
+	cmd := mountCommand()
+	flags, rest, err := parseArgs(cmd.options, strings.Fields(args))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := p.resolve(t.Context(), cmd.options, flags, cmd.bucket(rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, cmd.options
 }
 
 func TestPrecedence(t *testing.T) {
@@ -56,21 +75,8 @@ settle = "11s"
 		{"mount option over all", map[string]string{"OSSENCFS_REGION": "env"}, "oss://photos d -o region=flag", "region", "flag", "-o region"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			env := map[string]string{"HOME": home}
-			for name, value := range tc.env {
-				env[name] = value
-			}
-			p, _, _ := testProgram(t, env)
-			cmd := mountCommand()
-			flags, rest, err := parseArgs(cmd.options, strings.Fields(tc.args))
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, err := p.resolve(t.Context(), cmd.options, flags, cmd.bucket(rest))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := v.text(cmd.options, tc.option); got != tc.want {
+			v, options := mountSettings(t, home, tc.env, tc.args)
+			if got := v.text(options, tc.option); got != tc.want {
 				t.Errorf("%s: got %q, want %q", tc.option, got, tc.want)
 			}
 			if got := v[tc.option].from; !strings.HasSuffix(got, tc.from) || tc.from == "" && got != "" {

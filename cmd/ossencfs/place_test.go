@@ -42,21 +42,8 @@ func TestPlaceFromOtherTools(t *testing.T) {
 					writeFile(t, filepath.Join(home, name), text)
 				}
 			}
-			env := map[string]string{"HOME": home}
-			for name, value := range tc.env {
-				env[name] = value
-			}
-			p, _, _ := testProgram(t, env)
-			cmd := mountCommand()
-			flags, rest, err := parseArgs(cmd.options, strings.Fields(tc.args))
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, err := p.resolve(t.Context(), cmd.options, flags, cmd.bucket(rest))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r, e := v.text(cmd.options, "region"), v.text(cmd.options, "endpoint"); r != tc.region || e != tc.endpoint {
+			v, options := mountSettings(t, home, tc.env, tc.args)
+			if r, e := v.text(options, "region"), v.text(options, "endpoint"); r != tc.region || e != tc.endpoint {
 				t.Errorf("got region %q and endpoint %q, want %q and %q", r, e, tc.region, tc.endpoint)
 			}
 		})

@@ -115,7 +115,7 @@ func TestMountRefusesWrongKey(t *testing.T) {
 		texts []string
 	}{
 		{"wrong passphrase", with("--rsa-key", locked, "--key-passphrase-file", wrong), key, []string{"wrong passphrase"}},
-		{"no passphrase", with("--rsa-key", locked), key, []string{"no passphrase", "--key-passphrase-file"}},
+		{"no passphrase", with("--rsa-key", locked), key, []string{"get the key's passphrase: no terminal to ask on", "--key-passphrase-file"}},
 		{"passphrase file that is missing", with("--rsa-key", locked, "--key-passphrase-file", wrong+"-missing"), key, []string{"wrong-missing"}},
 		{"passphrase variable that is not set", with("--rsa-key", locked, "--key-passphrase-env", "NOT_SET"), key, []string{"NOT_SET"}},
 		{"passphrase command that fails", with("--rsa-key", locked, "--key-passphrase-command", "exit 3"), key, []string{"passphrase command"}},
