@@ -107,7 +107,7 @@ func (r *Run) compareStat(path string, n *node, st *unix.Stat_t) error {
 	if st.Mode&unix.S_IFMT != n.kind {
 		return fmt.Errorf("type: got %#o, want %#o", st.Mode&unix.S_IFMT, n.kind)
 	}
-	if path != "" && st.Mode&^unix.S_IFMT != n.perm {
+	if st.Mode&^unix.S_IFMT != n.perm {
 		return fmt.Errorf("mode: got %#o, want %#o", st.Mode&^unix.S_IFMT, n.perm)
 	}
 	want := int64(len(n.data))
@@ -129,6 +129,9 @@ func (r *Run) compareStat(path string, n *node, st *unix.Stat_t) error {
 			return fmt.Errorf("inode number %d is that of %q, too", st.Ino, other)
 		}
 		r.inos[st.Ino] = path
+	}
+	if n.shared {
+		n.mtime.forget()
 	}
 	return n.mtime.compare(unix.TimespecToNsec(st.Mtim))
 }

@@ -104,17 +104,25 @@ func (g *Generator) call(op Op, r *Run) Step {
 	case OpSymlink:
 		s.Path, s.Name = g.path(r, nil), fmt.Sprintf("nowhere/%d", g.r.Uint64()>>uint(g.r.IntN(60)))
 	case OpChmod:
-		s.Path, s.Mode = g.path(r, anyKind), 0o700|g.r.Uint32N(0o100)
+		s.Path, s.Mode = g.pathOrRoot(r), 0o700|g.r.Uint32N(0o100)
 	case OpUtimes:
-		s.Path, s.Off = g.path(r, anyKind), g.r.Int64N(2_000_000_000)*1_000_000_000+g.r.Int64N(1_000_000_000)
+		s.Path, s.Off = g.pathOrRoot(r), g.r.Int64N(2_000_000_000)*1_000_000_000+g.r.Int64N(1_000_000_000)
 	case OpSetXattr, OpDelXattr:
-		s.Path, s.Name = g.path(r, anyKind), "user."+pick(g.r, "a", "b", "mime_type")
+		s.Path, s.Name = g.pathOrRoot(r), "user."+pick(g.r, "a", "b", "mime_type")
 		if op == OpSetXattr {
 			s.Size, s.Seed = g.r.Int64N(120), g.r.Uint64()>>24
 			s.Flags = pick(g.r, 0, 0, 0, unix.XATTR_CREATE, unix.XATTR_REPLACE)
 		}
 	}
 	return s
+}
+
+// pathOrRoot is a path for a change of attributes, which the mount point has as well.
+func (g *Generator) pathOrRoot(r *Run) string {
+	if g.r.IntN(20) == 0 {
+		return ""
+	}
+	return g.path(r, anyKind)
 }
 
 func (g *Generator) handle(s *Step, r *Run) {

@@ -28,6 +28,8 @@ type Run struct {
 	tree *tree
 	open [slots]*handle
 	inos map[uint64]string
+	// marked: somebody has set attributes of the mount point, so that the bucket has them.
+	marked bool
 }
 
 // handle is an open descriptor of the mount and its file in the model.
@@ -40,6 +42,7 @@ type handle struct {
 // NewRun begins with an empty folder.
 func NewRun(host Host) *Run {
 	r := &Run{host: host, tree: newTree()}
+	r.tree.root.perm = 0o755
 	r.tree.root.mtime.forget()
 	return r
 }
@@ -114,15 +117,14 @@ func (r *Run) event(s Step) error {
 	return nil
 }
 
-// forgetLocal drops what a bucket does not know: inode numbers, and times of directories that moved by their entries.
+// forgetLocal drops what a bucket does not know: inode numbers, and the time of a root for which nobody has set anything.
 func (r *Run) forgetLocal() {
 	r.tree.root.ino = 0
-	r.tree.root.mtime.forget()
+	if !r.marked {
+		r.tree.root.mtime.forget()
+	}
 	r.tree.walk(func(_ string, n *node) {
 		n.ino = 0
-		if n.isDir() && n.localDir {
-			n.mtime.forget()
-		}
 	})
 }
 
@@ -145,8 +147,7 @@ func (r *Run) outside(s Step) error {
 	}
 	n.data = content(s.Seed, s.Size)
 	dir.children[name] = n
-	dir.mtime.forget()
-	dir.localDir = true
+	dir.shared = true
 	return r.compareTouched(s)
 }
 
@@ -366,16 +367,17 @@ func (r *Run) modelAttribute(s Step) error {
 	if err != nil {
 		return err
 	}
+	same := s.Op == OpFsyncPath || s.Op == OpChmod && n.perm == s.Mode
 	switch s.Op {
 	case OpChmod:
 		n.perm = s.Mode
 	case OpUtimes:
 		n.mtime.set(s.Off)
-		n.localDir = false
 	case OpSetXattr:
-		return n.setXattr(s.Name, string(content(s.Seed, s.Size)), s.Flags)
+		err = n.setXattr(s.Name, string(content(s.Seed, s.Size)), s.Flags)
 	case OpDelXattr:
-		return n.delXattr(s.Name)
+		err = n.delXattr(s.Name)
 	}
-	return nil
+	r.marked = r.marked || n == r.tree.root && err == nil && !same
+	return err
 }

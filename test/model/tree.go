@@ -19,7 +19,7 @@ type node struct {
 	mtime    stamp
 	ino      uint64 // as it was first seen since the last fresh cache
 	nameless bool   // never had a name, and may get one
-	localDir bool   // mtime of a directory that moved by its entries alone: the bucket need not know it
+	shared   bool   // a directory in which another mount made an entry: its mtime is that of the later of the two, once this one knows
 }
 
 // stamp is what is known of a time: a value that must not change, or when it was set to "now".
@@ -65,7 +65,6 @@ func (n *node) isFile() bool { return n.kind == unix.S_IFREG }
 // changed notes that the entries of a directory changed.
 func (n *node) changed(now int64) {
 	n.mtime.touch(now)
-	n.localDir = true
 }
 
 // names lists a directory in order.
