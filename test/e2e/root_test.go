@@ -19,7 +19,10 @@ func TestRootAttributes(t *testing.T) {
 	for name, prefix := range map[string]string{"bucket": "", "prefix": "some/where/"} {
 		t.Run(name, func(t *testing.T) {
 			env := testenv.New(t, testenv.Options{Prefix: prefix})
-			fresh := attributes(t, env.Dir)
+			fresh, group := attributes(t, env.Dir), 4711
+			if os.Geteuid() != 0 {
+				group = os.Getegid() // there may be no other
+			}
 			env.DropCache()
 			if got := attributes(t, env.Dir); got.Mode != fresh.Mode || got.Uid != fresh.Uid {
 				t.Errorf("a root without attributes of its own shows %+v, then %+v", fresh, got)
@@ -29,7 +32,7 @@ func TestRootAttributes(t *testing.T) {
 				do   func() error
 			}{
 				{"chmod", func() error { return os.Chmod(env.Dir, 0o710) }},
-				{"chown", func() error { return os.Chown(env.Dir, os.Getuid(), 4711) }},
+				{"chown", func() error { return os.Chown(env.Dir, os.Getuid(), group) }},
 				{"utimens", func() error { return os.Chtimes(env.Dir, testTime, testTime) }},
 				{"setxattr", func() error { return unix.Setxattr(env.Dir, "user.a", []byte(strings.Repeat("b", 300)), 0) }},
 				{"create", func() error { return os.WriteFile(env.Path("new"), nil, 0o600) }}, // moves the time
