@@ -97,8 +97,11 @@ func (s *Store) pressOn(n int64, waiting, late bool) bool {
 	if waiting && !late {
 		least = s.o.Limit / 2 // what may well be smaller than the cache need not leave it: uploads will make room
 	}
-	waiting = s.stageAhead(least) || waiting
-	return waiting || s.sealAhead(n, late)
+	uploads := s.stageAhead(least) || waiting
+	if !uploads || late { // uploads that make no room may be refused
+		return s.sealAhead(n, late && !uploads) || uploads
+	}
+	return true
 }
 
 // ahead makes room for n bytes as far as that needs no waiting.
