@@ -61,6 +61,7 @@ var ErrConfig = errors.New("KMS configuration")
 
 // KMS is a master key in Alibaba Cloud KMS (API 2016-01-20). NewKMS makes it.
 type KMS struct {
+	onCall      atomic.Pointer[func(string, time.Duration, error)]
 	keyID       string
 	region      string
 	domain      string // host[:port]
@@ -194,6 +195,15 @@ func (k *KMS) Supports(s Scheme) bool { return s == KMSText }
 
 // Bound tells whether wraps are bound to an EncryptionContext (a passphrase), which the Go and Java SDKs cannot open.
 func (k *KMS) Bound() bool { return k.context != "" }
+
+// OnCall has fn told of each request as it ends: the action of KMS, as "Decrypt", and why it failed. fn must be quick and safe for concurrent use.
+func (k *KMS) OnCall(fn func(action string, took time.Duration, err error)) { k.onCall.Store(&fn) }
+
+func (k *KMS) tell(action string, begun time.Time, err error) {
+	if fn := k.onCall.Load(); fn != nil {
+		(*fn)(action, time.Since(begun), err)
+	}
+}
 
 // Calls counts the requests sent so far, retries included.
 func (k *KMS) Calls() int64 { return k.calls.Load() }

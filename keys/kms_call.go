@@ -155,12 +155,15 @@ func (k *KMS) call(ctx context.Context, action string, do func(*kms.Client) erro
 		if err := k.limiter.wait(ctx); err != nil {
 			return fmt.Errorf("KMS %s: wait for the rate limit: %w: %w", action, ErrKMSUnreachable, err)
 		}
+		begun := time.Now()
 		err := k.attempt(ctx, do)
 		if err == nil {
+			k.tell(action, begun, nil)
 			k.limiter.answered()
 			return nil
 		}
 		err, again := judge(ctx, action, err)
+		k.tell(action, begun, err)
 		if isThrottled(err) {
 			k.limiter.throttled()
 		}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossencfs/ossencfs/keys"
 	"github.com/ossencfs/ossencfs/localfile"
 	"github.com/ossencfs/ossencfs/object"
 )
@@ -118,6 +119,23 @@ func logRequest(logger *slog.Logger, a *object.Attempt) {
 		attrs = append(attrs, "error", a.Err)
 	}
 	logger.Debug("request", attrs...)
+}
+
+// logKMS logs the requests to KMS as those to the bucket.
+func logKMS(logger *slog.Logger, ring *keys.Keyring) {
+	for _, master := range ring.All() {
+		k, ok := master.(*keys.KMS)
+		if !ok {
+			continue
+		}
+		k.OnCall(func(action string, took time.Duration, err error) {
+			attrs := []any{"operation", action, "key", k.ID(), "took", took.Round(time.Microsecond)}
+			if err != nil {
+				attrs = append(attrs, "error", err)
+			}
+			logger.Debug("request", attrs...)
+		})
+	}
 }
 
 // takeLibraryLog sends what libraries print with package log to our log.

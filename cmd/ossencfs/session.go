@@ -72,6 +72,7 @@ func (c *call) openSession(ctx context.Context, cfg *mountConfig, p *prepared, l
 	cfg.object.Keyring, cfg.object.PinFile, cfg.object.Notice = p.ring, cfg.pin.file(), s.notices.take
 	if log.Enabled(ctx, slog.LevelDebug) {
 		cfg.object.Connection.OnRequest = func(a object.Attempt) { logRequest(log, &a) }
+		logKMS(log, p.ring)
 	}
 	cfg.object.RecordFile = filepath.Join(cfg.cache.Dir, recordFile)
 	cfg.object.Reached = func() { log.Warn("the bucket has been reached; what waited goes on", "bucket", cfg.target.String()) }

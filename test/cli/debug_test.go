@@ -44,3 +44,23 @@ func TestDebugLogHasTheRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestDebugLogHasTheKMS: so it has for requests to KMS.
+func TestDebugLogHasTheKMS(t *testing.T) {
+	w := procenv.New(t)
+	w.Keys = []string{"--kms-key", w.Server.KMSKeyID(), "--kms-endpoint", w.Server.KMSEndpoint()}
+	ask(t, w, nil, append(append([]string{"mount", "oss://" + procenv.Bucket, w.Dir}, w.Keys...), "--cache-dir", w.Cache, "--log-level", "debug")...).want(t, ok)
+	writeFile(t, w, "file")
+	ask(t, w, nil, "umount", w.Dir).want(t, ok)
+	raw, err := os.ReadFile(filepath.Join(w.Cache, "ossencfs.log"))
+	must(t, err)
+	n := w.Server.Requests()
+	for _, operation := range []string{"Encrypt", "Decrypt", "GenerateDataKey"} {
+		if got := strings.Count(string(raw), "msg=request operation="+operation+" "); got != n[operation] {
+			t.Errorf("%d lines for %d calls of %s", got, n[operation], operation)
+		}
+	}
+	if n["Encrypt"]+n["Decrypt"]+n["GenerateDataKey"] == 0 {
+		t.Error("there were no calls")
+	}
+}
