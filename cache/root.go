@@ -58,7 +58,7 @@ func (c *Cache) askRoot(ctx context.Context) {
 			c.spread(&note)
 		}
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !object.Outage(err) && ctx.Err() == nil { // the next listing asks again
 		c.o.Logger.Warn("the attributes of the root cannot be read; those that this cache knows are shown", "error", err)
 	}
 }
