@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (c *Cache) importKey(tx *index.Tx, key string, found *object.Info, note *ne
 		if moved || !named {
 			return c.seeAnew(tx, &o, found, note)
 		}
+	}
+	if !named && recorded && found != nil && writtenOver(&o, found) {
+		return c.seeAnew(tx, &o, found, note) // a directory that is gone here is gone, whatever was made in it or set for it elsewhere
 	}
 	if !named {
 		return c.importForeign(tx, key, recorded, note)
@@ -157,6 +161,11 @@ func keptContent(o *index.Object, found *object.Info) bool {
 		return false
 	}
 	return o.Generation == found.Generation || o.ETag == found.ETag && o.Size > 0
+}
+
+// writtenOver reports whether the marker of a directory was stored anew by somebody who knew the one that is recorded.
+func writtenOver(o *index.Object, found *object.Info) bool {
+	return index.IsDirKey(o.Key) && found.State == object.StateAuthentic && found.Size == 0 && slices.Contains(found.Over, object.ID(o.Upload))
 }
 
 // meet brings together what an object tells and what was changed here since it was recorded: of content and attributes, what was

@@ -158,6 +158,16 @@ var outsideCases = []struct {
 		{Op: model.OpChmod, Path: "b", Mode: 0o700},
 		{Op: model.OpOutside, Path: "b", Size: 1, Seed: 10},
 	}},
+	{"moved after an entry was made elsewhere", []model.Step{
+		{Op: model.OpMkdir, Path: "c", Mode: 0o744},
+		{Op: model.OpMkdir, Path: "c/b", Mode: 0o764},
+		{Op: model.OpMkdir, Path: "a", Mode: 0o711},
+		{Op: model.OpMkdir, Path: "a/e", Mode: 0o701},
+		{Op: model.OpMkdir, Path: "c/b/d", Mode: 0o751},
+		{Op: model.OpMkdir, Path: "a/e/x", Mode: 0o725},
+		{Op: model.OpOutside, Path: "a/e/x/a", Size: 1, Seed: 7},
+		{Op: model.OpRename, Path: "a", Path2: "c/b/d/b"},
+	}},
 }
 
 func TestCases(t *testing.T) {

@@ -79,12 +79,19 @@ func TestAttributesOfOthersStay(t *testing.T) {
 		}, 0o640, "theirs", true},
 		{"xattr", func(path string) error { return unix.Setxattr(path, "user.other", []byte("1"), 0) }, 0o640, "", false},
 	} {
-		for _, writer := range []int{0, 1} {
-			t.Run(fmt.Sprintf("%s, written by %s", c.name, hostNames[writer]), func(t *testing.T) {
-				name := fmt.Sprintf("%s-%d", c.name, writer)
-				w.write(writer, name, "old")
+		for n := range 3 {
+			writer, old := n%2, "old"
+			if n == 2 { // stored again by who wrote it, an empty file keeps its generation, while others get a new one
+				old = ""
+			}
+			if old == "" && c.name == "written" {
+				continue // to empty it first sets its time
+			}
+			t.Run(fmt.Sprintf("%s, %d bytes, written by %s", c.name, len(old), hostNames[writer]), func(t *testing.T) {
+				name := fmt.Sprintf("%s-%d", c.name, n)
+				w.write(writer, name, old)
 				w.hosts[1-writer].DropCache()
-				if w.read(0, name) != "old" || w.read(1, name) != "old" {
+				if w.read(0, name) != old || w.read(1, name) != old {
 					t.Fatal("the file does not show")
 				}
 				if err := os.Chmod(w.hosts[0].Path(name), 0o640); err != nil {

@@ -92,3 +92,32 @@ func TestRootOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectoryLeavesWhatOthersTouched: a directory that is removed or renamed here is gone from its old name, although another host has made and removed an
+// entry in it meanwhile, unseen here, whose time is in its marker.
+func TestDirectoryLeavesWhatOthersTouched(t *testing.T) {
+	for name, leave := range map[string]func(w *world) error{
+		"removed": func(w *world) error { return os.Remove(w.hosts[0].Path("d")) },
+		"renamed": func(w *world) error { return os.Rename(w.hosts[0].Path("d"), w.hosts[0].Path("e")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(cache.Options{MetaTTL: time.Hour, Settle: time.Hour})
+			clock := testenv.NewClock()
+			o.Emulator = clock.Use
+			w := newWorld(t, o)
+			w.must(os.Mkdir(w.hosts[0].Path("d"), 0o755))
+			w.hosts[0].Sync()
+			clock.Advance(5 * time.Second)
+			testenv.Eventually(t, "the directory", func() bool { _, err := os.Stat(w.hosts[1].Path("d")); return err == nil })
+			w.must(os.WriteFile(w.hosts[1].Path("d/f"), nil, 0o644))
+			w.must(os.Remove(w.hosts[1].Path("d/f")))
+			w.hosts[1].Sync()
+			w.must(leave(w))
+			w.hosts[0].Sync()
+			w.hosts[1].DropCache()
+			if _, err := os.Stat(w.hosts[1].Path("d")); !os.IsNotExist(err) {
+				t.Errorf("it is there still: %v", err)
+			}
+		})
+	}
+}
