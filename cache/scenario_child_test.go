@@ -74,7 +74,9 @@ func childMain(text string) error {
 	if err := bucket.VerifyKey(ctx); err != nil {
 		return err
 	}
-	c, err := cache.Open(ctx, cache.Options{Bucket: bucket, Dir: s.Dir, Settle: time.Millisecond, LateLimit: s.Late})
+	// Long enough for the next call of a script to come before the requests of this one, on a machine that is busy, too.
+	const settle = 50 * time.Millisecond
+	c, err := cache.Open(ctx, cache.Options{Bucket: bucket, Dir: s.Dir, Settle: settle, LateLimit: s.Late})
 	if err != nil {
 		return err
 	}
