@@ -43,27 +43,33 @@ func (s *Store) claim(ctx context.Context, b *body, n int64) (*claim, error) {
 
 // hold keeps the content of b here, what comes of it included, and returns how many bytes of it are missing that have no room.
 func (s *Store) hold(b *body) (c *claim, missing int64, err error) {
+	c = &claim{s: s, b: b}
+	s.claimed(b, 1) // before the look: what is found here stays
+	defer func() {
+		if err != nil {
+			c.end()
+		}
+	}()
 	in, err := s.readLock(b)
 	if err != nil {
-		return nil, 0, err
+		return c, 0, err
 	}
 	here := b.hereLocked(in)
 	b.mu.RUnlock()
-	c = &claim{s: s, b: b}
 	switch {
 	case here:
+		return c, 0, nil
 	case in.Size > s.o.Limit:
-		return nil, 0, tooLarge(in.Size, s.o.Limit)
+		return c, 0, tooLarge(in.Size, s.o.Limit)
 	case in.Size <= chunkSize:
-		missing = in.Size
-	default:
-		if c.r, err = s.openRemote(b, in); err != nil {
-			return nil, 0, err
-		}
-		missing = c.r.claim()
+		return c, in.Size, nil
 	}
-	s.claimed(b, 1)
-	return c, missing, nil
+	r, err := s.openRemote(b, in)
+	if err != nil {
+		return c, 0, err
+	}
+	c.r = r
+	return c, r.claim(), nil
 }
 
 func tooLarge(size, limit int64) error {
@@ -144,10 +150,7 @@ func (r *remote) unclaim() {
 // fetchHeld fetches the content of b, none of which is given back meanwhile. It does not wait for room: those who could make some may wait for
 // what the caller does.
 func (s *Store) fetchHeld(ctx context.Context, b *body) error {
-	c, _, err := s.hold(b)
-	if err != nil {
-		return err
-	}
-	defer c.end()
+	s.claimed(b, 1)
+	defer s.claimed(b, -1)
 	return s.fetch(ctx, b)
 }

@@ -221,6 +221,8 @@ func (s *Store) fetchChunks(ctx context.Context, b *body, in index.Inode) error 
 		return err
 	}
 	defer r.done()
+	r.claim()
+	defer r.unclaim()
 	const step = maxGet / chunkSize
 	window := max(s.ahead64/chunkSize, step)
 	for c := int64(0); c < r.chunks(); c++ {

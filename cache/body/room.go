@@ -121,7 +121,7 @@ func (s *Store) sealAhead(n int64, streams bool) bool {
 		return false
 	}
 	if !s.sealing.CompareAndSwap(false, true) {
-		return true
+		return !s.unsealable.Load()
 	}
 	open, soon := s.sealable(n, streams)
 	if len(open) == 0 || !s.begin() {
@@ -139,13 +139,14 @@ func (s *Store) sealAhead(n int64, streams bool) bool {
 				failed = err
 			}
 		}
+		s.unsealable.Store(failed != nil)
 		if failed != nil {
 			s.pauseStaging()
 		}
 		s.sealing.Store(false)
 		s.space.wake()
 	}()
-	return true
+	return !s.unsealable.Load()
 }
 
 // sealable chooses for sealAhead, and reports whether there will be more soon. The caller releases the bodies.

@@ -67,11 +67,12 @@ type Store struct {
 	kicked chan struct{}
 	gets   singleflight.Group
 
-	turn      *semaphore.Weighted // held by the one caller that waits for room for a whole content; first come, first served
-	reserving atomic.Bool         // somebody does
-	granted   atomic.Int32        // changes that have room and are not made yet
-	sealing   atomic.Bool         // open files are being sealed for want of room
-	beyond    *semaphore.Weighted // held by the one seal that exceeds the limit
+	turn       *semaphore.Weighted // held by the one caller that waits for room for a whole content; first come, first served
+	reserving  atomic.Bool         // somebody does
+	granted    atomic.Int32        // changes that have room and are not made yet
+	sealing    atomic.Bool         // open files are being sealed for want of room
+	unsealable atomic.Bool         // the last time one could not be, so that nobody is to wait for that
+	beyond     *semaphore.Weighted // held by the one seal that exceeds the limit
 
 	small, large sync.Pool  // of *[]byte
 	evicting     sync.Mutex // one eviction at a time
