@@ -43,7 +43,8 @@ type Page struct {
 // listDocument is the answer to ListObjectsV2 with url encoding.
 type listDocument struct {
 	XMLName     xml.Name `xml:"ListBucketResult"`
-	Marker      *string  // only in an answer to version 1
+	Marker      *string  // in each answer to version 1
+	KeyCount    *int     // in each answer to version 2
 	Encoding    string   `xml:"EncodingType"`
 	IsTruncated bool
 	NextToken   string `xml:"NextContinuationToken"`
@@ -105,7 +106,7 @@ func parseList(doc []byte, o ListOptions) (Page, error) {
 	if err := decodeXML(doc, &d); err != nil {
 		return Page{}, fmt.Errorf("listing is not the expected XML: %w", err)
 	}
-	if d.Marker != nil {
+	if d.Marker != nil && d.KeyCount == nil {
 		return Page{}, errListV1
 	}
 	if d.Encoding != "url" {

@@ -3,7 +3,6 @@ package oss
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,10 +64,10 @@ func (c *Client) GetVersionTagging(ctx context.Context, key, version string) (ma
 		return nil, err
 	}
 	var d taggingDocument
-	if a.header.Get("ETag") != "" {
-		return nil, a.fail(ErrUnsupported, errors.New("the answer is the object"))
-	}
 	if err := a.decode(doc, &d); err != nil {
+		if a.header.Get("ETag") != "" {
+			return nil, a.fail(ErrUnsupported, fmt.Errorf("the answer is the object: %w", err))
+		}
 		return nil, err
 	}
 	tags := make(map[string]string, len(d.Tags))
