@@ -12,7 +12,9 @@ import (
 func TestPartialServers(t *testing.T) {
 	const tags = "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
 	page := listing([]string{"a"}, nil, "")
-	with := func(element string) string { return strings.Replace(page, "<EncodingType>", element+"<EncodingType>", 1) }
+	with := func(element string) string {
+		return strings.Replace(page, "<EncodingType>", element+"<EncodingType>", 1)
+	}
 	for name, tt := range map[string]struct {
 		answer, etag string
 		call         func(*testing.T, *Client) error

@@ -79,11 +79,11 @@ func TestUnknownRequest(t *testing.T) {
 	env := testenv.New(t, testenv.Options{})
 	must(t, os.MkdirAll(env.Path("d/sub"), 0o755))
 	must(t, os.WriteFile(env.Path("d/f"), []byte("x"), 0o644))
-	env.DropCache()
 	for operation, call := range map[string]func() error{
 		"HeadObject":    func() error { _, err := os.Stat(env.Path("d")); return err },
 		"ListObjectsV2": func() error { _, err := os.ReadDir(env.Path("d/sub")); return err },
 	} {
+		env.DropCache()
 		_, err := os.ReadDir(env.Dir)
 		must(t, err)
 		id := env.Server.AddFault(emulator.Fault{Operation: operation, Status: 501, Code: "NotImplemented"})
