@@ -12,7 +12,7 @@
 //	fence      the time until which an unanswered request may still be executed: L after we stopped waiting for its answer
 //	home       the key that keeps the present content of an inode in the bucket
 //	needed     a key that is the home of a living inode; it is neither overwritten nor deleted
-//	parking    a hidden key, .ossencfs/park/CACHE.INODE, for content whose own key is not free
+//	parking    a hidden key, .ossencfs/park/CACHE.INODE.GENERATION, for content whose own key is not free
 //	look       a HEAD that tells what became of a request, or whether a key is as it is recorded
 //
 // Rules, by the names that the code uses:

@@ -195,10 +195,10 @@ func TestCycle(t *testing.T) {
 	}
 }
 
-// TestParkedByTheVersionBefore: content that an earlier version parked, under the inode number alone, is known after the upgrade, moves to its name, and
+// TestParkedByTheVersionBefore: content that earlier versions parked, under the inode number, alone or with that of the cache, is known after the upgrade, moves to its name, and
 // leaves nothing behind. So does a request to such a key whose answer was lost.
 func TestParkedByTheVersionBefore(t *testing.T) {
-	const before, lost = ParkPrefix + "0000000000000080", ParkPrefix + "0000000000000081"
+	const before, lost = ParkPrefix + "0000000000000080", ParkPrefix + "00112233445566778899aabbccddeeff.81"
 	r := newRig(t, Options{})
 	r.uploadedAlready(2, func(n int) string { return []string{"a", "b"}[n] })
 	r.evict("a")

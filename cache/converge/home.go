@@ -187,40 +187,35 @@ func (p *planner) sealLate(key string, i *index.Inode) Action {
 
 // parkCopy copies an inode from its home to its parking key, which is its home then.
 func (p *planner) parkCopy(victim *index.Inode, s *index.Object) Action {
-	key := p.f.ParkKey(victim.Ino)
+	key := p.f.ParkKey(victim.Ino, s.Gen)
 	if wait, busy := p.busy(key); busy {
 		return wait
 	}
-	_, recorded := p.object(key)
 	return Action{Kind: Send, Pend: index.Pend{
 		Key: key, Op: index.Copy, Ino: victim.Ino, Gen: s.Gen, AttrVer: victim.AttrVer, XattrVer: s.XattrVer,
-		Src: s.Key, SrcETag: s.ETag, IfAbsent: !recorded,
+		Src: s.Key, SrcETag: s.ETag, IfAbsent: true,
 	}}
 }
 
 // parkPut uploads an inode to its parking key.
 func (p *planner) parkPut(m *index.Inode) Action {
-	key := p.f.ParkKey(m.Ino)
+	key := p.f.ParkKey(m.Ino, m.Gen)
 	if wait, busy := p.busy(key); busy {
 		return wait
 	}
-	_, recorded := p.object(key)
 	return Action{Kind: Send, Pend: index.Pend{
-		Key: key, Op: index.Put, Ino: m.Ino, Gen: m.Gen, AttrVer: m.AttrVer, XattrVer: m.XattrVer, IfAbsent: !recorded,
+		Key: key, Op: index.Put, Ino: m.Ino, Gen: m.Gen, AttrVer: m.AttrVer, XattrVer: m.XattrVer, IfAbsent: true,
 	}}
 }
 
 // rescue parks content that is nowhere in the bucket when its own key was refused repeatedly, or once while somebody waits for it: it is safe
-// there, and nobody need wait any longer. What is parked already is replaced in its turn only.
+// there, and nobody need wait any longer.
 func (p *planner) rescue(own *index.Pend) (Action, bool) {
 	if own.Attempts < 2 && !p.f.Urgent(own.Key) || !p.f.Refused(own.Key) || isParkKey(own.Key) || !p.on(rulePark) {
 		return nothing, false
 	}
 	w, wanted := p.wanter(own.Key)
 	if !wanted || w.IsDir() || !w.Sealed || !w.Cached() {
-		return nothing, false
-	}
-	if _, parked := p.object(p.f.ParkKey(w.Ino)); parked {
 		return nothing, false
 	}
 	if _, home := p.home(&w); home {

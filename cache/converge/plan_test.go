@@ -249,11 +249,11 @@ func TestRearm(t *testing.T) {
 
 func TestParkKey(t *testing.T) {
 	f := Facts{Cache: "0123456789abcdef0123456789abcdef"}
-	if got, want := f.ParkKey(0x1f), ".ossencfs/park/0123456789abcdef0123456789abcdef.1f"; got != want || !isParkKey(got) {
+	if got, want := f.ParkKey(0x1f, 0x2e), ".ossencfs/park/0123456789abcdef0123456789abcdef.1f.2e"; got != want || !isParkKey(got) {
 		t.Errorf("got %q, want the parking key %q", got, want)
 	}
-	if other := (&Facts{Cache: "f"}); f.ParkKey(1) == f.ParkKey(16) || f.ParkKey(1) == other.ParkKey(1) {
-		t.Error("two inodes, or two caches, with one parking key")
+	if other := (&Facts{Cache: "f"}); f.ParkKey(1, 2) == f.ParkKey(16, 2) || f.ParkKey(1, 2) == f.ParkKey(1, 3) || f.ParkKey(1, 2) == other.ParkKey(1, 2) {
+		t.Error("two inodes, contents or caches with one parking key")
 	}
 }
 

@@ -35,8 +35,8 @@ func TestInTurn(t *testing.T) {
 						i, _ := w.file(words[1])
 						p := &planner{v: w.idx, f: w.facts()}
 						w.send(p.parkPut(&i))
-						w.onRequest(w.facts().ParkKey(i.Ino), false, w.execute)
-						w.onRequest(w.facts().ParkKey(i.Ino), false, w.answer)
+						w.onRequest(w.facts().ParkKey(i.Ino, i.Gen), false, w.execute)
+						w.onRequest(w.facts().ParkKey(i.Ino, i.Gen), false, w.answer)
 					case words[1] == "%":
 						w.word(words[0], last, "")
 					default:

@@ -64,6 +64,9 @@ var scenarios = []scenario{
 	{"setxattr-and-rename-evicted", "create a; up; evict; setxattr a; mv a b", nil},
 	{"others-between-refusal-and-repetition", "create a; up; setxattr a; send a; refuse a; outside a; send a; exec a", []rule{ruleLook}},
 	{"refused-copy", "create a; up; evict; mv a b; send b; refuse b; write a; mv b c; send b; send c; exec c; answer c", nil},
+	{"parked-again-before-older", "create b; mv b d; implicit e; send d; create a; exec d; answer d; send a; create b; exec a; answer a; create c; send b; send c; " +
+		"mv c b; create e/a; exec c; answer c; xchg d e/a; rm d; mkdir d; create c; send e/; mv e/a a; rmdir e; write b; mv c d/a; send a; begin d/a; mv d/a e; " +
+		"send a; send e; create d/b; send d/b; xchg e d/b", nil},
 	{"power-cut-after-send", "create a; up; mv a b; send b; power; late b", nil},
 }
 

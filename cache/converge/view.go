@@ -78,14 +78,16 @@ type Facts struct {
 // ParkPrefix is where content is parked whose own key is not free yet.
 const ParkPrefix = ".ossencfs/park/"
 
-// ParkKey is the parking key of an inode: always the same one, and no other cache's, because inode numbers begin anew in each.
-func (f *Facts) ParkKey(ino index.Ino) string {
-	b := make([]byte, 0, len(ParkPrefix)+len(f.Cache)+1+16)
+// ParkKey is the parking key of one content of an inode, so that parking destroys nothing. It is no other cache's, because numbers begin anew
+// in each.
+func (f *Facts) ParkKey(ino index.Ino, gen uint64) string {
+	b := make([]byte, 0, len(ParkPrefix)+len(f.Cache)+1+16+1+16)
 	b = append(append(append(b, ParkPrefix...), f.Cache...), '.')
-	return string(strconv.AppendUint(b, uint64(ino), 16))
+	b = append(strconv.AppendUint(b, uint64(ino), 16), '.')
+	return string(strconv.AppendUint(b, gen, 16))
 }
 
-// isParkKey reports whether a key is a parking key, also one of a version before, which had the inode number alone.
+// isParkKey reports whether a key is a parking key, also one of a version before, which had less in its name.
 func isParkKey(key string) bool { return strings.HasPrefix(key, ParkPrefix) }
 
 // rule names what the simulation can leave out.
