@@ -127,7 +127,7 @@ func (p *planner) unblock(key string, v *index.Inode) Action {
 			if !cur.Sealed {
 				return p.sealLate(path, &cur)
 			}
-			return waitFor(key, path) // cur can move: the plan of its own key does it
+			return p.leaves(key, &cur) // the plan of its own key does it
 		}
 		if n := find(chain, u.Ino); n >= 0 {
 			return p.park(key, chain[n:])

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,32 @@ func TestParkKey(t *testing.T) {
 	}
 	if other := (&Facts{Cache: "f"}); f.ParkKey(1, 2) == f.ParkKey(16, 2) || f.ParkKey(1, 2) == f.ParkKey(1, 3) || f.ParkKey(1, 2) == other.ParkKey(1, 2) {
 		t.Error("two inodes, contents or caches with one parking key")
+	}
+}
+
+// TestWakesWhenParked: the last version of a file in the bucket stays where it is for that, until a later one is parked; then it is looked at again.
+func TestWakesWhenParked(t *testing.T) {
+	for key, script := range map[string]string{
+		"a": "create a; up; write a; mv a b",           // nobody wants a any more
+		"b": "create b; up; write b; mv b c; create b", // somebody else does
+	} {
+		w := newWorld(noRule)
+		for _, line := range strings.Split(script, ";") {
+			words := append(strings.Fields(line), "", "")
+			w.word(words[0], words[1], words[2])
+		}
+		i := w.idx.inodes[w.idx.objects[key].Ino]
+		before := planOf(t, w, key, w.facts())
+		if before.Kind != Wait || !slices.Contains(before.Keys, w.facts().ParkKey(i.Ino, i.Gen)) {
+			t.Errorf("%s: got %+v, want to wait for what is parked", key, before)
+		}
+		p := &planner{v: w.idx, f: w.facts()}
+		w.send(p.parkPut(&i))
+		w.execute(w.requests[0])
+		w.answer(w.requests[0])
+		if after := planOf(t, w, key, w.facts()); after.Kind != Send && !after.Order {
+			t.Errorf("%s: got %+v once it is parked, want its turn", key, after)
+		}
 	}
 }
 

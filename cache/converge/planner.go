@@ -159,10 +159,10 @@ func holds(h *index.Object, w *index.Inode) bool {
 	return h.Ino == w.Ino && h.Gen == w.Gen && h.AttrVer == w.AttrVer && h.XattrVer == w.XattrVer && (w.Sealed || w.IsDir())
 }
 
-// leaves waits until an inode has moved its content away from a key by itself.
+// leaves waits until an inode has moved its content away from a key by itself: to its own, or to be parked.
 func (p *planner) leaves(key string, v *index.Inode) Action {
 	if path, ok := p.v.Path(v.Ino); ok {
-		return waitFor(key, path)
+		return waitFor(key, path, p.f.ParkKey(v.Ino, v.Gen))
 	}
 	return waitFor(key)
 }
