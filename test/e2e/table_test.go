@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossencfs/ossencfs/cache"
+	"github.com/ossencfs/ossencfs/test/model"
 	"github.com/ossencfs/ossencfs/test/testenv"
 )
 
@@ -116,7 +117,7 @@ func TestMapping(t *testing.T) {
 	f := create(t, env.Path("f"), want)
 	p, err := unix.Mmap(int(f.Fd()), 0, len(want), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	must(t, err)
-	copy(p[4090:], "across a page")
+	must(t, model.WriteMapped(p[4090:], []byte("across a page")))
 	copy(want[4090:], "across a page")
 	if got, err := os.ReadFile(env.Path("f")); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("read while it is mapped: %d bytes, %v, want the new ones", len(got), err)

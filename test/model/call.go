@@ -143,8 +143,8 @@ func (r *Run) callContent(s Step) (err error) {
 	if err != nil {
 		return err
 	}
-	copy(p[s.Off:], content(s.Seed, s.Size))
-	return errors.Join(again(func() error { return unix.Msync(p, unix.MS_SYNC) }), unix.Munmap(p))
+	err = WriteMapped(p[s.Off:], content(s.Seed, s.Size))
+	return errors.Join(err, again(func() error { return unix.Msync(p, unix.MS_SYNC) }), unix.Munmap(p))
 }
 
 func (r *Run) callCopy(s Step) (err error) {
@@ -244,4 +244,26 @@ func sameBytes(got, want []byte) error {
 		at++
 	}
 	return fmt.Errorf("content of %d bytes, want %d, differs at %d: %w", len(got), len(want), at, io.ErrUnexpectedEOF)
+}
+
+// WriteMapped writes to a mapping of a file, by a system call. A plain copy waits for the pages inside of an instruction: where this process itself
+// serves the file, the garbage collector waits for that goroutine, and the one that serves the pages for the collector.
+func WriteMapped(to, from []byte) (err error) {
+	fd, err := unix.MemfdCreate("mapped", unix.MFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	if err := writeAll(fd, from, 0); err != nil {
+		return err
+	}
+	to = to[:min(len(to), len(from))]
+	for off := 0; off < len(to); {
+		n, err := unix.Pread(fd, to[off:], int64(off))
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		off += max(n, 0)
+	}
+	return nil
 }

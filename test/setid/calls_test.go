@@ -2,6 +2,8 @@ package setid
 
 import (
 	"golang.org/x/sys/unix"
+
+	"github.com/ossencfs/ossencfs/test/model"
 )
 
 // target is the file that a call is tried on, and its folder. fd is open for writing (with the flags of the call), source for reading
@@ -147,8 +149,9 @@ func mapping(t *target) error {
 	if err != nil {
 		return err
 	}
-	p[7] = 'm'
-	err = unix.Msync(p, unix.MS_SYNC)
+	if err = model.WriteMapped(p[7:], []byte("m")); err == nil {
+		err = unix.Msync(p, unix.MS_SYNC)
+	}
 	if e := unix.Munmap(p); err == nil {
 		err = e
 	}
