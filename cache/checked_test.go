@@ -19,7 +19,8 @@ import (
 // TestImportInACallIsCheckedAnew: the kernel has checked a caller by what it knew, and the call itself learns that another machine has put something
 // else there. In a sticky directory it counts whose that is, and only the kernel can tell whether this caller may take it away.
 func TestImportInACallIsCheckedAnew(t *testing.T) {
-	here := testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}})
+	clock := testenv.NewClock() // it stands: of a marker that is stored again in the next second the kernel would have to look at the directory again
+	here := testenv.New(t, testenv.Options{NoMount: true, Emulator: clock.Use, Cache: cache.Options{MetaTTL: time.Nanosecond}})
 	there := testenv.New(t, testenv.Options{NoMount: true, Cache: cache.Options{MetaTTL: time.Nanosecond}, Share: here})
 	c := here.Cache
 	c.SetKernel(&kernel{cache: c, checks: true})
